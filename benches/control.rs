@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haldane::engine::Effects;
-use haldane::format::Kept;
+use haldane::format::RecordVersion;
 use haldane::kafka::Connection;
 use haldane::kafka::clock::now;
 use haldane::kafka::producer::Producer;
@@ -44,7 +44,7 @@ fn publish(publisher: &mut Publisher, sequence: u64) -> Duration {
 fn decision(sequence: u64) -> Decision {
     let state_sequence = format!("{:020}", sequence - 1);
     Decision {
-        format: Kept::NEW,
+        format: RecordVersion::NEW,
         id: format!("b3:{sequence:064}"),
         sequence,
         episode: format!("b3:{:064}", 1),

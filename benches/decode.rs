@@ -21,8 +21,8 @@ use haldane::event::{EventKind, SECOND, stable_hash};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
-    Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField, Path, Plan,
-    PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
+    Bounds, CategoricalColumn, ColumnRole, Columns, FieldSource, Format, Mapping, MetricsPlan, NumericColumn,
+    NumericField, Path, Plan, PolicyPlan, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
 use serde::Deserialize;
@@ -268,8 +268,8 @@ fn plan(format: Format) -> Plan {
     let mapping = Mapping {
         id: Some(path("request_id")),
         event_time: Some((path("event_time_us"), TimeFormat::Micros)),
-        model: Field::Path(path("model")),
-        version: Field::Path(path("version")),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
         numeric: features
             .clone()
             .map(|name| field(&format!("features.{name}")))
@@ -286,8 +286,8 @@ fn plan(format: Format) -> Plan {
         segments: vec![],
         columns: Columns {
             numeric: features
-                .map(|name| numeric(name, Role::Feature))
-                .chain([numeric("score".into(), Role::Score), numeric("latency".into(), Role::Latency)])
+                .map(|name| numeric(name, ColumnRole::Feature))
+                .chain([numeric("score".into(), ColumnRole::Score), numeric("latency".into(), ColumnRole::Latency)])
                 .collect(),
             categorical: (0..N_CATEGORICAL).map(|i| CategoricalColumn::new(format!("c{i}"))).collect(),
         },

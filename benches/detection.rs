@@ -11,9 +11,9 @@
 mod arguments;
 
 use arguments::{has, is_measuring, option};
-use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
+use haldane::detect::{Alarm, DetectionScores, Label, LabelledStream, Recipe, StreamColumns};
 use haldane::event::{EventKind, Micros};
-use haldane::sim::{self, KINDS, Kind, Size, Tolerated, WORLD_KINDS, World};
+use haldane::sim::{self, KINDS, Scenario, SimulatedRollout, Size, Tolerated, WORLD_KINDS};
 
 const FULL: Size = Size { burn_windows: 72, test_windows: 48, baseline_rate: 400, candidate_rate: 100 };
 const BUSY: Size = Size { baseline_rate: 4_000, candidate_rate: 1_000, ..FULL };
@@ -34,8 +34,9 @@ fn main() {
     let seed: u64 = option("--seed").unwrap_or(1);
     let kinds = kinds(option("--kinds"));
     println!("{} kinds, seeds {seed} to {}, {size:?}", kinds.len(), seed + streams - 1);
-    let worlds = kinds.iter().flat_map(|kind| (seed..seed + streams).map(|seed| World::new(kind, seed, size)));
-    let worlds: Vec<World> = worlds.collect();
+    let worlds =
+        kinds.iter().flat_map(|kind| (seed..seed + streams).map(|seed| SimulatedRollout::new(kind, seed, size)));
+    let worlds: Vec<SimulatedRollout> = worlds.collect();
     let (mut alarms, mut rows) = (Vec::new(), 0);
     let mut window = 0;
     for world in &worlds {
@@ -45,7 +46,7 @@ fn main() {
         alarms.extend(recipe.judge(&stream).expect("a made world fits a made pipeline"));
     }
     let labels: Vec<Label> = worlds.iter().map(Label::of).collect();
-    print!("{}", Scores::of(&labels, &alarms, window));
+    print!("{}", DetectionScores::of(&labels, &alarms, window));
     println!("{rows} rows were made and judged");
     print_reasons(&labels, &alarms);
     print_reach(&kinds, &worlds, &labels, (&alarms, window));
@@ -55,7 +56,7 @@ fn main() {
 }
 
 /// The kinds of these names, separated by commas; a name ending in `*` stands for all that start so.
-fn kinds(names: Option<String>) -> Vec<&'static Kind> {
+fn kinds(names: Option<String>) -> Vec<&'static Scenario> {
     let Some(names) = names else {
         let all = if is_measuring() { KINDS } else { &KINDS[..2] };
         return all.iter().collect();
@@ -67,12 +68,12 @@ fn kinds(names: Option<String>) -> Vec<&'static Kind> {
     names.split(',').flat_map(of_name).collect()
 }
 
-fn stream(world: &World) -> (Recipe, Stream) {
+fn stream(world: &SimulatedRollout) -> (Recipe, LabelledStream) {
     let (predictions, outcomes) = world.tables();
-    let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).expect("all columns are there");
+    let layout = StreamColumns::of(&predictions.schema(), Some(&outcomes.schema())).expect("all columns are there");
     let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").expect("a made pipeline is one");
     let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
-    let stream = Stream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
+    let stream = LabelledStream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
     (recipe, stream)
 }
 
@@ -88,18 +89,24 @@ fn print_reasons(labels: &[Label], alarms: &[Alarm]) {
 
 /// Which changes of the world are within reach: of which the best test would tell 95 of 100 in time; and how many of
 /// these are told in time.
-fn print_reach(kinds: &[&'static Kind], worlds: &[World], labels: &[Label], (alarms, window): (&[Alarm], Micros)) {
+fn print_reach(
+    kinds: &[&'static Scenario],
+    worlds: &[SimulatedRollout],
+    labels: &[Label],
+    (alarms, window): (&[Alarm], Micros),
+) {
     let needed = sim::nats_to_tell(BETWEEN_FALSE_ALARMS);
     let (mut in_time, mut streams) = (0, 0);
     for kind in kinds.iter().filter(|kind| kind.name.starts_with("world_")) {
-        let nats = |world: &World| sim::nats(kind, &world.usual_requests(TOLD_WITHIN)?, Tolerated::BY_DEFAULT);
+        let nats =
+            |world: &SimulatedRollout| sim::nats(kind, &world.usual_requests(TOLD_WITHIN)?, Tolerated::BY_DEFAULT);
         let of_kind = worlds.iter().zip(labels).filter(|(world, _)| world.kind.name == kind.name);
         let within = of_kind.filter(|(world, _)| nats(world).is_some_and(|nats| nats >= needed));
         let within: Vec<Label> = within.map(|(_, label)| label.clone()).collect();
         if within.is_empty() {
             continue;
         }
-        let told = Scores::of(&within, alarms, window).all().told;
+        let told = DetectionScores::of(&within, alarms, window).all().told;
         let soon = told.iter().filter(|delay| **delay < TOLD_WITHIN).count();
         println!("within reach: {}: {soon} of {} told within {TOLD_WITHIN} windows", kind.name, within.len());
         (in_time, streams) = (in_time + soon, streams + within.len());

@@ -11,12 +11,12 @@ use std::hint::black_box;
 use common::{Seeded, is_measuring, median, wall_s};
 use haldane::infer::contrast::{VersionSplit, log_e_rate, log_e_tilt, normal_scores};
 use haldane::infer::hx::{Direction, Hx, HxPlan};
-use haldane::infer::pool::{Alarm, Pool};
+use haldane::infer::pool::{AlarmRule, Pool};
 use haldane::infer::two_sample::Arm;
 
 /// Fine bins of a column.
 const BINS: usize = 202;
-const ALARM: Alarm = Alarm { patience: 28_800.0, windows_min: 3 };
+const ALARM: AlarmRule = AlarmRule { patience: 28_800.0, windows_min: 3 };
 
 fn main() {
     let (rounds, updates) = if is_measuring() { (1_001, 100) } else { (1, 10) };

@@ -12,7 +12,7 @@ use common::{Seeded, is_measuring, median, wall_s};
 use criterion::{Criterion, Throughput};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::{self, Grid};
-use haldane::kernel::select::{self, Rows};
+use haldane::kernel::select::{self, SelectedRows};
 
 /// Rows of one batch of the scan.
 const BATCH: usize = 8192;
@@ -184,7 +184,7 @@ impl Grouped {
     fn by_kernel(&mut self) {
         let grid = Grid::for_range(-6.0, 6.0);
         for (batch, group) in self.batches.iter().flat_map(|batch| (0..GROUPS).map(move |group| (batch, group))) {
-            let rows = Rows::new(&self.rows[group]);
+            let rows = SelectedRows::new(&self.rows[group]);
             for (values, counts) in batch.iter().zip(&mut self.counts[group * COLUMNS..]) {
                 select::present(values, None, &rows, |block| {
                     self.edges.count(block, counts);

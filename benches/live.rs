@@ -19,7 +19,7 @@ use haldane::kafka::Connection;
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Errors;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::standalone::{self, Options};
+use haldane::kafka::standalone::{self, RunOptions};
 use haldane::kafka::watch::Audience;
 use kafka::{Cluster, Noise};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
@@ -99,7 +99,7 @@ fn read_bare(cluster: &Cluster, events: u64) {
 }
 
 fn run_pipeline(settings: &KafkaConfig, cluster: &Cluster, events: u64) {
-    let options = Options { until_end: true, shards: standalone::shards_here(), ..Options::default() };
+    let options = RunOptions { until_end: true, shards: standalone::shards_here(), ..RunOptions::default() };
     let plan = kafka::plan(&cluster.input);
     let summary = standalone::run(&plan, settings, options, Audience::none(), &AtomicBool::new(false)).expect("a run");
     assert_eq!((summary.events, summary.rejects), (events, 0));

@@ -34,7 +34,7 @@ use common::Seeded;
 use haldane::batch::{EventBatch, TextArray};
 use haldane::cli::check::memory::{self, Assumed};
 use haldane::config;
-use haldane::engine::{Engine, Memory};
+use haldane::engine::{Engine, MemoryUse};
 use haldane::event::{EventKind, Micros, SECOND};
 use haldane::plan::Plan;
 use haldane::summary::quality::Labelled;
@@ -139,7 +139,7 @@ fn slope(panes: u64) {
 
 /// Holds what an engine tells of its memory against what it holds.
 fn compare(engine: Engine) {
-    let Memory { judging, .. } = engine.memory();
+    let MemoryUse { judging, .. } = engine.memory();
     // What the last window took is given back already.
     let told = real(engine.memory().total() - judging);
     let before = heap::held();
@@ -190,14 +190,14 @@ fn head() {
     );
 }
 
-fn show(hours: i64, memory: &Memory) {
+fn show(hours: i64, memory: &MemoryUse) {
     print!("{hours:>8}");
     show_parts(memory);
     println!("{:>12.0}", resident_mb());
 }
 
-fn show_parts(memory: &Memory) {
-    let Memory { open_panes, sealed_panes, labels, ids, judging } = *memory;
+fn show_parts(memory: &MemoryUse) {
+    let MemoryUse { open_panes, sealed_panes, labels, ids, judging } = *memory;
     let [open, sealed, labels, ids, judging, all] =
         [open_panes, sealed_panes, labels, ids, judging, memory.total()].map(|bytes| real(bytes) / 1e6);
     print!("{open:>10.1}{sealed:>10.1}{labels:>10.1}{ids:>8.1}{judging:>10.1}{all:>8.1}");

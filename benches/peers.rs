@@ -13,7 +13,7 @@ use std::hint::black_box;
 use common::{Seeded, is_measuring, median, wall_s};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
-use haldane::metric::{self, Context, Reading, Side, Value};
+use haldane::metric::{self, Context, MetricResult, Side, Value};
 use haldane::summary::Histogram;
 use haldane::summary::histogram::{Cut, Recuts};
 
@@ -82,11 +82,11 @@ fn feature(column: usize, n_rows: usize) -> Feature {
 }
 
 /// PSI and KS of every feature.
-fn report(features: &[Feature]) -> Vec<[Reading; 2]> {
+fn report(features: &[Feature]) -> Vec<[MetricResult; 2]> {
     features.iter().map(compare).collect()
 }
 
-fn compare(feature: &Feature) -> [Reading; 2] {
+fn compare(feature: &Feature) -> [MetricResult; 2] {
     let cut = cut(&feature.reference);
     let histogram = |values: &[f64]| {
         let mut histogram = Histogram::new(&cut);
@@ -102,7 +102,7 @@ fn compare(feature: &Feature) -> [Reading; 2] {
     })
 }
 
-fn number(reading: &Reading) -> f64 {
+fn number(reading: &MetricResult) -> f64 {
     match reading.value {
         Value::Number(number) => number,
         other => panic!("no number but {other:?}"),

@@ -11,10 +11,10 @@ use common::{Seeded, is_measuring, median, wall_s};
 use haldane::config;
 use haldane::engine::Effects;
 use haldane::event::{Micros, SECOND};
-use haldane::judge::{Status, WindowRow};
+use haldane::judge::{RowStatus, WindowRow};
 use haldane::plan::Plan;
 use haldane::query::{Desk, QueryLimits, Session};
-use haldane::store::{Every, Keep, Store, Writer, compact};
+use haldane::store::{Every, Keep, Store, StoreWriter, compact};
 
 const HOUR: Micros = 3_600 * SECOND;
 /// 2024-01-01.
@@ -69,7 +69,7 @@ fn main() {
 /// Writes the store day by day, and compacts it.
 fn write(url: &str, (days, models, features): Size) {
     let mut seeded = Seeded(7);
-    let mut writer = Writer::open(url, &plan(), Every::default()).expect("a store");
+    let mut writer = StoreWriter::open(url, &plan(), Every::default()).expect("a store");
     for day in 0..days {
         for hour in 0..24 {
             let start = START + (24 * day + hour) * HOUR;
@@ -105,7 +105,7 @@ fn row(start: Micros, (model, version, metric, feature): (usize, &str, &str, usi
         metric: metric.to_owned(),
         convention: "deciles,jeffreys".to_owned(),
         revision: 0,
-        status: Status::Ok,
+        status: RowStatus::Ok,
         value: Some(value),
         low: None,
         high: None,

@@ -19,10 +19,11 @@ use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::metric::METRICS;
 use haldane::plan::{
-    Authority, Baseline, Bounds, CategoricalColumn, Columns, Field, Format, GuardPlan, Mapping, MetricsPlan,
-    NumericColumn, NumericField, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
+    Authority, Baseline, Bounds, CategoricalColumn, ColumnRole, Columns, FieldSource, Format, GuardPlan, Mapping,
+    MetricsPlan, NumericColumn, NumericField, Plan, PolicyPlan, SourcePlan, TimeFormat, TimePlan, WallClock,
+    WindowKind,
 };
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::summary::histogram::{Cut, Recuts};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
@@ -116,17 +117,17 @@ fn scan(path: &Path) -> usize {
 }
 
 fn replay(path: &Path, plan: &Arc<Plan>) -> usize {
-    let files = replay::open(plan, &[path.to_owned()], &Options::default()).expect("the file fits the plan");
+    let files = replay::open(plan, &[path.to_owned()], &ReplayOptions::default()).expect("the file fits the plan");
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
     let (mut rows, mut windows) = (0, 0);
     for step in files {
         let effects = match step.expect("a whole file") {
-            Step::Batch(batch) => {
+            ReplayStep::Batch(batch) => {
                 rows += batch.len();
                 engine.step(&batch)
             }
-            Step::Refused(refused) => panic!("refused: {refused:?}"),
-            Step::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
+            ReplayStep::Refused(refused) => panic!("refused: {refused:?}"),
+            ReplayStep::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
         };
         windows += effects.windows.len();
     }
@@ -136,8 +137,8 @@ fn replay(path: &Path, plan: &Arc<Plan>) -> usize {
 
 /// Two versions of one model over one hour; ten-minute windows of one-minute panes.
 fn plan() -> Plan {
-    let numeric = (0..N_NUMERIC).map(|i| (format!("x{i}"), Role::Feature, cut(-4.0, 4.0)));
-    let answer = [("score", Role::Score, cut(0.0, 1.0)), ("latency", Role::Latency, cut(0.0, 100.0))];
+    let numeric = (0..N_NUMERIC).map(|i| (format!("x{i}"), ColumnRole::Feature, cut(-4.0, 4.0)));
+    let answer = [("score", ColumnRole::Score, cut(0.0, 1.0)), ("latency", ColumnRole::Latency, cut(0.0, 100.0))];
     let answer = answer.map(|(name, role, cut)| (name.to_owned(), role, cut));
     let numeric: Vec<NumericColumn> =
         numeric.chain(answer).map(|(name, role, cut)| NumericColumn { name, role, cut }).collect();
@@ -205,8 +206,8 @@ fn mapping(numeric: &[NumericColumn], categorical: &[CategoricalColumn]) -> Mapp
     Mapping {
         id: Some(path("prediction_id")),
         event_time: Some((path("event_time"), TimeFormat::Micros)),
-        model: Field::Path(path("model")),
-        version: Field::Path(path("version")),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
         numeric: numeric.iter().map(|column| Some(NumericField { path: path(&column.name), factor: 1.0 })).collect(),
         categorical: categorical.iter().map(|column| Some(path(&column.name))).collect(),
         status: Some(path("status")),

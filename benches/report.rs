@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
 use common::{Seeded, is_measuring, median, wall_s};
-use haldane::report::{self, Request};
+use haldane::report::{self, CompareRequest};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -84,8 +84,11 @@ fn page_of(case: &Case) -> PathBuf {
 /// Medians of a few rounds, and the columns that were tested, as JSON.
 #[expect(clippy::cast_precision_loss, reason = "a few rounds, and sizes of pages")]
 fn ours(case: &Case, rounds: usize) -> (Cost, String) {
-    let request =
-        Request { reference: vec![case.reference.clone()], current: vec![case.current.clone()], ..Request::default() };
+    let request = CompareRequest {
+        reference: vec![case.reference.clone()],
+        current: vec![case.current.clone()],
+        ..CompareRequest::default()
+    };
     let (mut page, mut columns) = (String::new(), String::new());
     let mut once = || {
         let comparison = report::compare(&request, None).expect("two files of one layout");

@@ -1,9 +1,9 @@
 //! What is told of a world in which ten faults overlap.
 
-use haldane::detect::{Layout, Recipe, Stream};
+use haldane::detect::{LabelledStream, Recipe, StreamColumns};
 use haldane::event::{EventKind, Micros, SECOND};
 use haldane::plan::Signal;
-use haldane::sim::{CROWD, CrowdFault, Scope, World};
+use haldane::sim::{CROWD, ChangeScope, CrowdFault, SimulatedRollout};
 use haldane::verdict::{Decision, Evidence};
 
 const HOUR: Micros = 3600 * SECOND;
@@ -24,7 +24,7 @@ pub(crate) struct Told {
 
 /// Judges the world of a seed.
 pub(crate) fn tell(seed: u64, burn_windows: u32, rates: (u32, u32)) -> Told {
-    let world = World::crowded(seed, burn_windows, rates);
+    let world = SimulatedRollout::crowded(seed, burn_windows, rates);
     let decisions = judge(&world);
     let said: Vec<&Decision> = decisions.iter().filter(|one| one.action != Signal::Heartbeat).collect();
     let line = |one: &&Decision| {
@@ -43,12 +43,12 @@ pub(crate) fn tell(seed: u64, burn_windows: u32, rates: (u32, u32)) -> Told {
     }
 }
 
-fn judge(world: &World) -> Vec<Decision> {
+fn judge(world: &SimulatedRollout) -> Vec<Decision> {
     let (predictions, outcomes) = world.tables();
-    let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).expect("all columns are there");
+    let layout = StreamColumns::of(&predictions.schema(), Some(&outcomes.schema())).expect("all columns are there");
     let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").expect("a made pipeline is one");
     let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
-    let stream = Stream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
+    let stream = LabelledStream::of_tables(recipe.reading(), &world.stream, &tables).expect("all columns are there");
     stream.replay(&recipe.plan(&stream).expect("the baseline version has a past")).0
 }
 
@@ -56,14 +56,14 @@ fn judge(world: &World) -> Vec<Decision> {
 fn tells(fault: &CrowdFault, one: &Decision, proof: &Evidence) -> bool {
     let column =
         fault.column.is_empty() && ["", "latency_ms"].contains(&proof.column.as_str()) || fault.column == proof.column;
-    column && fault.metrics.contains(&proof.metric.as_str()) && (fault.scope == Scope::Both) == is_world(one)
+    column && fault.metrics.contains(&proof.metric.as_str()) && (fault.scope == ChangeScope::Both) == is_world(one)
 }
 
 fn is_world(one: &Decision) -> bool {
     one.candidate == one.baseline
 }
 
-fn delay(fault: &CrowdFault, world: &World, said: &[&Decision]) -> Option<i64> {
+fn delay(fault: &CrowdFault, world: &SimulatedRollout, said: &[&Decision]) -> Option<i64> {
     let hour = |one: &Decision| (one.time - world.test_start()) / HOUR;
     let first = said.iter().find(|one| {
         let during = (i64::from(fault.from) + 1..=i64::from(fault.until) + KNOWN_AFTER).contains(&hour(one));
@@ -89,7 +89,7 @@ fn repeats(said: &[&Decision]) -> usize {
 }
 
 /// Whether a number is said of a side on which nothing is wrong at that time.
-fn is_wrong(one: &Decision, proof: &Evidence, world: &World) -> bool {
+fn is_wrong(one: &Decision, proof: &Evidence, world: &SimulatedRollout) -> bool {
     let hour = (one.time - world.test_start()) / HOUR;
     let lately = |fault: &&CrowdFault| hour > i64::from(fault.from) && hour <= i64::from(fault.until) + 2 * KNOWN_AFTER;
     let same_thing = |fault: &&CrowdFault| {
@@ -97,5 +97,5 @@ fn is_wrong(one: &Decision, proof: &Evidence, world: &World) -> bool {
         fault.metrics.contains(&proof.metric.as_str()) && (fault.column == proof.column || latency)
     };
     let mine: Vec<&CrowdFault> = CROWD.iter().filter(lately).filter(same_thing).collect();
-    !mine.is_empty() && mine.iter().all(|fault| (fault.scope == Scope::Both) != is_world(one))
+    !mine.is_empty() && mine.iter().all(|fault| (fault.scope == ChangeScope::Both) != is_world(one))
 }

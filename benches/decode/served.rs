@@ -1,6 +1,6 @@
 //! The same events as answers of a model server, in the Open Inference Protocol.
 
-use haldane::plan::{Field, Mapping, NumericField, Path, Side, TimeFormat};
+use haldane::plan::{FieldSource, Mapping, NumericField, Path, Side, TimeFormat};
 use serde_json::json;
 
 use super::{Drawn, N_CATEGORICAL, N_NUMERIC};
@@ -16,8 +16,8 @@ pub(super) fn mapping(is_wide: bool) -> Mapping {
         side: Some(Side::Response),
         id: Some(path("id".into())),
         event_time: Some((path("parameters.at".into()), TimeFormat::Micros)),
-        model: Field::Path(path("model_name".into())),
-        version: Field::Path(path("model_version".into())),
+        model: FieldSource::Path(path("model_name".into())),
+        version: FieldSource::Path(path("model_version".into())),
         numeric: numeric.map(|text| Some(NumericField { path: path(text), factor: 1.0 })).collect(),
         categorical: (0..N_CATEGORICAL).map(|i| Some(path(format!("outputs[name=categories][{i}]")))).collect(),
         ..Mapping::default()

@@ -7,7 +7,7 @@
 use haldane::baseline::cut;
 use haldane::infer::ks_tolerance::KsTest;
 use haldane::infer::psi_tolerance::{PsiTest, tolerance_for};
-use haldane::infer::shiryaev::{Alarm, Monitor};
+use haldane::infer::shiryaev::{AlarmRule, Monitor};
 use haldane::metric::{self, Context, Side, Value};
 use haldane::sim::Rng;
 use haldane::summary::Histogram;
@@ -23,7 +23,7 @@ const LEVEL: f64 = 0.05;
 const REFERENCE: usize = 10_000;
 const WINDOWS: u32 = 20;
 /// Mean windows between false alarms, as shipped.
-const ALARM: Alarm = Alarm { patience: 28_800.0, windows_min: 3 };
+const ALARM: AlarmRule = AlarmRule { patience: 28_800.0, windows_min: 3 };
 /// Rows of either side beside an absurd value.
 const BESIDE: usize = 20_000;
 

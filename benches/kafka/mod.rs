@@ -8,8 +8,8 @@ use haldane::event::{EventKind, Micros, SECOND};
 use haldane::kernel::bin::Edges;
 use haldane::kernel::moment::Grid;
 use haldane::plan::{
-    Baseline, Bounds, CategoricalColumn, Columns, Field, Format, Mapping, MetricsPlan, NumericColumn, NumericField,
-    Path, Plan, PolicyPlan, Role, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
+    Baseline, Bounds, CategoricalColumn, ColumnRole, Columns, FieldSource, Format, Mapping, MetricsPlan, NumericColumn,
+    NumericField, Path, Plan, PolicyPlan, SourcePlan, TimeFormat, TimePlan, WallClock, WindowKind,
 };
 use haldane::summary::histogram::{Cut, Recuts};
 use rdkafka::mocking::MockCluster;
@@ -84,9 +84,9 @@ pub(crate) fn plan(topic: &str) -> Arc<Plan> {
     let cut =
         Arc::new(Cut { edges: Edges::new(edges).expect("rising edges"), grid: Grid::for_range(0.0, 1.0), recuts });
     let numeric = |name: String, role| NumericColumn { name, role, cut: Arc::clone(&cut) };
-    let mut columns: Vec<NumericColumn> = (0..30).map(|i| numeric(format!("n{i}"), Role::Feature)).collect();
-    columns.push(numeric("score".into(), Role::Score));
-    columns.push(numeric("latency".into(), Role::Latency));
+    let mut columns: Vec<NumericColumn> = (0..30).map(|i| numeric(format!("n{i}"), ColumnRole::Feature)).collect();
+    columns.push(numeric("score".into(), ColumnRole::Score));
+    columns.push(numeric("latency".into(), ColumnRole::Latency));
     let categorical = (0..5).map(|i| CategoricalColumn::new(format!("c{i}"))).collect();
     let mapping = mapping(&columns);
     Arc::new(Plan {
@@ -109,14 +109,14 @@ fn mapping(columns: &[NumericColumn]) -> Mapping {
     let path = |name: &str| -> Path { [name.to_owned()].into_iter().collect() };
     let feature = |group: &str, name: &str| -> Path { [group.to_owned(), name.to_owned()].into_iter().collect() };
     let numeric = |column: &NumericColumn| {
-        let path = if column.role == Role::Feature { feature("num", &column.name) } else { path(&column.name) };
+        let path = if column.role == ColumnRole::Feature { feature("num", &column.name) } else { path(&column.name) };
         Some(NumericField { path, factor: 1.0 })
     };
     Mapping {
         id: Some(path("id")),
         event_time: Some((path("at"), TimeFormat::Micros)),
-        model: Field::Path(path("model")),
-        version: Field::Path(path("version")),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
         numeric: columns.iter().map(numeric).collect(),
         categorical: (0..5).map(|i| Some(feature("cat", &format!("c{i}")))).collect(),
         status: Some(path("status")),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::Float64Array;
 use haldane::baseline::cut;
-use haldane::kernel::select::Rows;
+use haldane::kernel::select::SelectedRows;
 use haldane::metric::{Context, Side, Value, find};
-use haldane::plan::{NumericColumn, Role};
+use haldane::plan::{ColumnRole, NumericColumn};
 use haldane::report::moved::{KS_TOLERATED, Moved};
 use haldane::scan::traffic::count_numeric;
 use haldane::summary::Histogram;
@@ -68,12 +68,12 @@ fn counted(pair: &Pair) -> Option<Counted> {
         return None;
     }
     let cut = Arc::new(cut::of_values(&rows[0], FINE_BINS));
-    let column = NumericColumn { name: "x".to_owned(), role: Role::Feature, cut: Arc::clone(&cut) };
+    let column = NumericColumn { name: "x".to_owned(), role: ColumnRole::Feature, cut: Arc::clone(&cut) };
     let sides = [&pair.reference, &pair.current].map(|side| {
         let mut histogram = Histogram::new(&cut);
         let array: Float64Array = side.iter().copied().collect();
         let all: Vec<u32> = (0..).take(side.len()).collect();
-        count_numeric(&mut histogram, None, &column, &array, &Rows::new(&all));
+        count_numeric(&mut histogram, None, &column, &array, &SelectedRows::new(&all));
         histogram
     });
     Some(Counted { cut, sides, rows })
@@ -120,7 +120,7 @@ pub(crate) fn exported(pair: &Pair, seed: u64) -> Option<serde_json::Value> {
 }
 
 impl Counted {
-    fn read(&self, metric: &str, bins: u16, side: Option<usize>) -> Vec<haldane::metric::Reading> {
+    fn read(&self, metric: &str, bins: u16, side: Option<usize>) -> Vec<haldane::metric::MetricResult> {
         let context = Context { cut: Some(&self.cut), bins, ..Context::ALONE };
         let [reference, current] = self.sides.each_ref().map(Side::Numeric);
         let metric = find(metric).expect("a metric");

@@ -53,7 +53,7 @@ macro_rules! html {
     };
     ($($markup:literal)+ $(, $piece:expr)* $(,)?) => {
         $crate::markup::Html::of(format_args!(
-            concat!($($markup),+) $(, $crate::markup::Shown(&$piece))*
+            concat!($($markup),+) $(, $crate::markup::PieceDisplay(&$piece))*
         ))
     };
 }
@@ -68,9 +68,9 @@ pub trait Piece {
 /// A piece on its way into markup.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Shown<'a, T: ?Sized>(pub &'a T);
+pub struct PieceDisplay<'a, T: ?Sized>(pub &'a T);
 
-impl<T: Piece + ?Sized> fmt::Display for Shown<'_, T> {
+impl<T: Piece + ?Sized> fmt::Display for PieceDisplay<'_, T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.show(out)
     }

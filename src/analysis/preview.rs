@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::init::documents::documents;
 use crate::kafka::ports::Schemas;
 use crate::output::text::{instant, number};
-use crate::plan::{ClassScores, Mapping, Path, Plan, ROW, SourcePlan, Step};
-use crate::replay::{self, ARRIVAL_NAMES, Options};
+use crate::plan::{ClassScores, Mapping, Path, PathStep, Plan, ROW, SourcePlan};
+use crate::replay::{self, ARRIVAL_NAMES, ReplayOptions};
 use crate::table::Table;
 
 /// Rows that are shown of each source.
@@ -42,17 +42,17 @@ pub fn of(plan: &Arc<Plan>, files: &[PathBuf], schemas: Arc<dyn Schemas>) -> Res
     let mut preview = Preview::default();
     let mut shown = vec![0; plan.sources.len()];
     let (mut n_refused, mut n_read) = (0, 0);
-    let mut replay = replay::open(plan, files, &Options { schemas, ..Options::default() })?;
+    let mut replay = replay::open(plan, files, &ReplayOptions { schemas, ..ReplayOptions::default() })?;
     for step in replay.by_ref() {
         match step? {
-            replay::Step::Batch(batch) => {
+            replay::ReplayStep::Batch(batch) => {
                 let source = usize::from(batch.source);
                 let more = batch.len().min(ROWS - shown[source]);
                 preview.rows.extend((0..more).map(|row| described(plan, &batch, row)));
                 shown[source] += more;
                 n_read += batch.len();
             }
-            replay::Step::Refused(refused) => {
+            replay::ReplayStep::Refused(refused) => {
                 let said = refused.iter().map(|one| {
                     let kind = plan.sources[usize::from(one.source)].kind.name();
                     format!("{kind} refused, {}: {} ({})", one.place, one.reject.detail, one.reject.reason.code())
@@ -60,7 +60,7 @@ pub fn of(plan: &Arc<Plan>, files: &[PathBuf], schemas: Arc<dyn Schemas>) -> Res
                 preview.rows.extend(said.take(REFUSED.saturating_sub(n_refused)));
                 n_refused += refused.len();
             }
-            replay::Step::End { .. } => {}
+            replay::ReplayStep::End { .. } => {}
         }
         if n_read + n_refused >= replay::BATCH_ROWS {
             break;
@@ -113,12 +113,12 @@ fn unread(plan: &Plan, table: &Table) -> Result<Vec<String>> {
     let of_topic = sources.iter().copied().filter(|source| Some(&source.topic) == table.topic.as_ref());
     let of_topic: Vec<&SourcePlan> = of_topic.collect();
     let sources = if of_topic.is_empty() { sources } else { of_topic };
-    let read: Vec<Vec<Step>> = sources.iter().flat_map(|source| ways(&source.mapping)).collect();
+    let read: Vec<Vec<PathStep>> = sources.iter().flat_map(|source| ways(&source.mapping)).collect();
     let mut seen = Vec::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for document in documents(table, RECORDS)? {
         for (column, value) in table.columns.iter().zip(&document) {
-            let steps: Vec<Step> = column.path.iter().cloned().map(Step::Key).collect();
+            let steps: Vec<PathStep> = column.path.iter().cloned().map(PathStep::Key).collect();
             leaves(&steps, value, &mut |place| {
                 let name = place.iter().cloned().collect::<Path>().to_string();
                 if known.insert(name.clone()) && !is_read(&read, place) {
@@ -134,13 +134,13 @@ fn unread(plan: &Plan, table: &Table) -> Result<Vec<String>> {
 }
 
 /// The way from the record to each value that a source reads.
-fn ways(mapping: &Mapping) -> Vec<Vec<Step>> {
+fn ways(mapping: &Mapping) -> Vec<Vec<PathStep>> {
     let conditions = mapping.selection.conditions.iter().map(|condition| &condition.path);
     let whole = |path: &Path| {
         let row = mapping.rows.as_ref().map(Path::each);
         let first = path.first().map(|first| if first == ROW { row.unwrap_or_default() } else { first.to_owned() });
         let lists = first.as_deref().filter(|first| first.contains("[*]"));
-        let head: Vec<Step> = match lists {
+        let head: Vec<PathStep> = match lists {
             Some(first) => first.split("[*]").filter(|part| !part.is_empty()).flat_map(list).collect(),
             None => path.steps().first().cloned().into_iter().collect(),
         };
@@ -154,33 +154,34 @@ fn ways(mapping: &Mapping) -> Vec<Vec<Step>> {
 }
 
 /// A part of the way through lists, and any element behind it.
-fn list(part: &str) -> Vec<Step> {
+fn list(part: &str) -> Vec<PathStep> {
     let path: Option<Path> = part.trim_start_matches('.').parse().ok();
-    path.iter().flat_map(|path| path.steps().to_vec()).chain([Step::Index(0)]).collect()
+    path.iter().flat_map(|path| path.steps().to_vec()).chain([PathStep::Index(0)]).collect()
 }
 
 /// Calls `take` with the place of each scalar. Of lists only the first elements differ by what is in them, so they
 /// count as one, but those that are known by a text.
-fn leaves(steps: &[Step], value: &Value, take: &mut dyn FnMut(&[Step])) {
-    let with = |step: Step| -> Vec<Step> { steps.iter().cloned().chain([step]).collect() };
+fn leaves(steps: &[PathStep], value: &Value, take: &mut dyn FnMut(&[PathStep])) {
+    let with = |step: PathStep| -> Vec<PathStep> { steps.iter().cloned().chain([step]).collect() };
     match value {
         Value::Null => {}
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| leaves(&with(Step::Key(key.clone())), value, take));
+            fields.iter().for_each(|(key, value)| leaves(&with(PathStep::Key(key.clone())), value, take));
         }
         Value::Array(all) => {
             for element in all {
                 let named = ["key", "name"].into_iter().find_map(|key| Some((key, element.get(key)?.as_str()?)));
                 match named {
                     Some((key, text)) => {
-                        let place = with(Step::Named(key.to_owned(), text.to_owned()));
+                        let place = with(PathStep::Named(key.to_owned(), text.to_owned()));
                         let fields = element.as_object().into_iter().flatten().filter(|(field, _)| *field != key);
                         fields.for_each(|(field, value)| {
-                            let place: Vec<Step> = place.iter().cloned().chain([Step::Key(field.clone())]).collect();
+                            let place: Vec<PathStep> =
+                                place.iter().cloned().chain([PathStep::Key(field.clone())]).collect();
                             leaves(&place, value, take);
                         });
                     }
-                    None => leaves(&with(Step::Index(0)), element, take),
+                    None => leaves(&with(PathStep::Index(0)), element, take),
                 }
             }
         }
@@ -189,13 +190,15 @@ fn leaves(steps: &[Step], value: &Value, take: &mut dyn FnMut(&[Step])) {
 }
 
 /// Whether something reads what stands at a place, or all of what it stands in.
-fn is_read(ways: &[Vec<Step>], place: &[Step]) -> bool {
-    let is_alike = |(way, place): (&Step, &Step)| match (way, place) {
-        (Step::Index(_), Step::Index(_) | Step::Named(..)) | (Step::Named(..), Step::Index(_)) => true,
+fn is_read(ways: &[Vec<PathStep>], place: &[PathStep]) -> bool {
+    let is_alike = |(way, place): (&PathStep, &PathStep)| match (way, place) {
+        (PathStep::Index(_), PathStep::Index(_) | PathStep::Named(..)) | (PathStep::Named(..), PathStep::Index(_)) => {
+            true
+        }
         (way, place) => way == place,
     };
-    let leads = |way: &&Vec<Step>| way.len() <= place.len() && way.iter().zip(place).all(is_alike);
-    let is_last = |way: &&Vec<Step>| place.len() == 1 && way.last() == place.last();
-    let is_arrival = matches!(place, [Step::Key(name)] if ARRIVAL_NAMES.contains(&name.as_str()));
+    let leads = |way: &&Vec<PathStep>| way.len() <= place.len() && way.iter().zip(place).all(is_alike);
+    let is_last = |way: &&Vec<PathStep>| place.len() == 1 && way.last() == place.last();
+    let is_arrival = matches!(place, [PathStep::Key(name)] if ARRIVAL_NAMES.contains(&name.as_str()));
     is_arrival || ways.iter().any(|way| leads(&way) || is_last(&way))
 }

@@ -19,20 +19,20 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily};
 use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 pub use acting::Acting;
-pub use family::{FAMILIES, Family, Kind};
+pub use family::{FAMILIES, Family, MetricType};
 use latest::Latest;
 use process::Process;
 pub use refusal::Refusal;
 use registration::{counter, counters, gauges, histogram, histograms, opts, real_gauge, real_gauges, register};
 use rollouts::Rollouts;
 
-use crate::engine::Memory;
+use crate::engine::MemoryUse;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, Poison, Reject};
-use crate::judge::Status;
+use crate::judge::RowStatus;
 use crate::judge::WindowRow;
 use crate::name::Name;
-use crate::scan::Counts;
+use crate::scan::LaneCounts;
 use crate::trust::Trust;
 use crate::verdict::{CommandName, CommandResult, Decision, Outcome, RolloutState};
 
@@ -50,7 +50,7 @@ const STEP_BUCKETS_S: [f64; 8] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.
 const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600.0, 21_600.0, 86_400.0, 1_209_600.0];
 
 /// One of a lane's counts.
-type CountOf = fn(&Counts) -> u64;
+type CountOf = fn(&LaneCounts) -> u64;
 
 /// What can become of a label.
 const FATES: [(&str, CountOf); 6] = [
@@ -63,7 +63,7 @@ const FATES: [(&str, CountOf); 6] = [
 ];
 
 /// One part of what a thread keeps in memory, given what waits for it.
-type MemoryPart = fn(&Memory, u64) -> u64;
+type MemoryPart = fn(&MemoryUse, u64) -> u64;
 
 /// What memory is taken by.
 const MEMORY_PARTS: [(&str, MemoryPart); 6] = [
@@ -127,7 +127,7 @@ pub struct Telemetry {
     rollouts: Rollouts,
     memory: IntGaugeVec,
     /// By thread: what it keeps, and what waits for it.
-    remembered: Mutex<BTreeMap<String, (Memory, u64)>>,
+    remembered: Mutex<BTreeMap<String, (MemoryUse, u64)>>,
     early_skipped: IntCounter,
     outage: GaugeVec,
     unread: IntGaugeVec,
@@ -199,13 +199,13 @@ impl Telemetry {
             self.rejected.with_label_values(&[reason.code()]).inc_by(0);
         }
         self.counted(&BTreeMap::new());
-        self.remembered("engine", &Memory::default(), 0);
+        self.remembered("engine", &MemoryUse::default(), 0);
         self.outage("kafka", Duration::ZERO);
         self.unread(0);
         for why in Refusal::ALL {
             self.refused.with_label_values(&[why.name()]).inc_by(0);
         }
-        for status in [Status::Ok, Status::Insufficient, Status::Undefined] {
+        for status in [RowStatus::Ok, RowStatus::Insufficient, RowStatus::Undefined] {
             self.rows.with_label_values(&[status_name(status)]).inc_by(0);
         }
         for trust in Trust::ALL {
@@ -265,7 +265,7 @@ impl Telemetry {
     }
 
     /// The lanes have counted so much since they were started.
-    pub fn counted(&self, counts: &BTreeMap<u32, Counts>) {
+    pub fn counted(&self, counts: &BTreeMap<u32, LaneCounts>) {
         let sum = |field: CountOf| counts.values().map(field).sum::<u64>();
         raise(&self.duplicate, sum(|lane| lane.duplicates));
         raise(&self.late, sum(|lane| lane.late));
@@ -275,7 +275,7 @@ impl Telemetry {
     }
 
     /// A thread keeps so much in memory, and so many bytes of records wait for it.
-    pub fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+    pub fn remembered(&self, thread: &str, memory: &MemoryUse, queued: u64) {
         let mut all = lock(&self.remembered);
         all.insert(thread.to_owned(), (*memory, queued));
         for (of, part) in MEMORY_PARTS {
@@ -449,11 +449,11 @@ fn label_refs<const N: usize>(labels: &[String; N]) -> [&str; N] {
     labels.each_ref().map(String::as_str)
 }
 
-fn status_name(status: Status) -> &'static str {
+fn status_name(status: RowStatus) -> &'static str {
     match status {
-        Status::Ok => "ok",
-        Status::Insufficient => "insufficient",
-        Status::Undefined => "undefined",
+        RowStatus::Ok => "ok",
+        RowStatus::Insufficient => "insufficient",
+        RowStatus::Undefined => "undefined",
     }
 }
 

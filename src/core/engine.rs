@@ -8,13 +8,13 @@ use crate::event::Micros;
 pub use crate::judge::Effects;
 use crate::judge::{Judge, LookStep, SealedPartial};
 use crate::plan::Plan;
-use crate::scan::{Checkpoint, Complete, Counts, Scan, portions};
+use crate::scan::{Checkpoint, Complete, LaneCounts, Scan, portions};
 use crate::summary::Spill;
 use crate::verdict::{Command, RolloutState, Scheduled};
 
 /// What an engine keeps in memory, in bytes, about: found by looking, not by asking whoever hands memory out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Memory {
+pub struct MemoryUse {
     /// Panes that are counted into.
     pub open_panes: usize,
     /// Panes that are complete, and what windows that were judged are remembered by.
@@ -27,7 +27,7 @@ pub struct Memory {
     pub judging: usize,
 }
 
-impl Memory {
+impl MemoryUse {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -181,9 +181,9 @@ impl Engine {
 
     /// What is kept in memory.
     #[must_use]
-    pub fn memory(&self) -> Memory {
+    pub fn memory(&self) -> MemoryUse {
         let of_scans = |bytes: fn(&Scan) -> usize| self.scans.values().map(bytes).sum();
-        Memory {
+        MemoryUse {
             open_panes: of_scans(Scan::open_bytes),
             sealed_panes: self.judge.bytes(),
             labels: of_scans(Scan::label_bytes),
@@ -206,15 +206,15 @@ impl Engine {
 
     /// What a lane counted besides its panes, and what of these came too late for every window.
     #[must_use]
-    pub fn counts_of(&self, lane: u32) -> Counts {
+    pub fn counts_of(&self, lane: u32) -> LaneCounts {
         let mut counts = self.scans.get(&lane).map(Scan::counts).unwrap_or_default();
-        self.judge.missed().get(&lane).into_iter().for_each(|missed| counts += Counts::from(*missed));
+        self.judge.missed().get(&lane).into_iter().for_each(|missed| counts += LaneCounts::from(*missed));
         counts
     }
 
     /// The same, of each lane.
     #[must_use]
-    pub fn counts(&self) -> BTreeMap<u32, Counts> {
+    pub fn counts(&self) -> BTreeMap<u32, LaneCounts> {
         self.scans.keys().map(|&lane| (lane, self.counts_of(lane))).collect()
     }
 

@@ -25,9 +25,9 @@ impl<'de, const NEWEST: u32> Deserialize<'de> for Version<NEWEST> {
 /// The version that an immutable record names: it stays what it was when the record was written. The default is 1, as
 /// of records that name none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept<const NEWEST: u32>(u32);
+pub struct RecordVersion<const NEWEST: u32>(u32);
 
-impl<const NEWEST: u32> Kept<NEWEST> {
+impl<const NEWEST: u32> RecordVersion<NEWEST> {
     /// What this release writes.
     pub const NEW: Self = Self(NEWEST);
 
@@ -38,19 +38,19 @@ impl<const NEWEST: u32> Kept<NEWEST> {
     }
 }
 
-impl<const NEWEST: u32> Default for Kept<NEWEST> {
+impl<const NEWEST: u32> Default for RecordVersion<NEWEST> {
     fn default() -> Self {
         Self(1)
     }
 }
 
-impl<const NEWEST: u32> Serialize for Kept<NEWEST> {
+impl<const NEWEST: u32> Serialize for RecordVersion<NEWEST> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(self.0)
     }
 }
 
-impl<'de, const NEWEST: u32> Deserialize<'de> for Kept<NEWEST> {
+impl<'de, const NEWEST: u32> Deserialize<'de> for RecordVersion<NEWEST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         known::<NEWEST, D>(deserializer).map(Self)
     }
@@ -73,8 +73,8 @@ mod tests {
 
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Sealed {
-        #[serde(default, skip_serializing_if = "Kept::is_first")]
-        format: Kept<2>,
+        #[serde(default, skip_serializing_if = "RecordVersion::is_first")]
+        format: RecordVersion<2>,
         n: u32,
     }
 
@@ -84,7 +84,7 @@ mod tests {
             let record: Sealed = serde_json::from_str(text).expect(text);
             assert_eq!(serde_json::to_string(&record).expect("encodes"), text);
         }
-        let new = Sealed { format: Kept::NEW, n: 7 };
+        let new = Sealed { format: RecordVersion::NEW, n: 7 };
         assert_eq!(serde_json::to_string(&new).expect("encodes"), r#"{"format":2,"n":7}"#);
         let error = serde_json::from_str::<Sealed>(r#"{"format":3,"n":7}"#).expect_err("newer").to_string();
         assert!(error.contains("use the release that wrote it"), "{error}");

@@ -25,12 +25,12 @@ use crate::summary::{Profile, Rare};
 
 pub use self::guard::{Achievement, Fairness, GroupRate, GuardPlan, SloPlan, Success};
 pub use self::measure::{MeasurePlan, Tolerance, Worse};
-pub use self::path::{HEADER, INDEX_MAX, Path, Step, Texts};
+pub use self::path::{HEADER, INDEX_MAX, Path, PathStep, Texts};
 pub use self::quality::QualityPlan;
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 pub use self::source::{
-    CONDITIONS_MAX, ClassScores, Condition, Field, Format, Frame, Mapping, MessageSchema, NumericField, ROW, ROWS_MAX,
-    Selection, Side, SourcePlan, TimeFormat,
+    CONDITIONS_MAX, ClassScores, Condition, FieldSource, Format, Frame, Mapping, MessageSchema, NumericField, ROW,
+    ROWS_MAX, Selection, Side, SourcePlan, TimeFormat,
 };
 pub use self::time::{TimePlan, WindowKind};
 pub use self::trust::{Cause, TrustLimits, TrustPlan};
@@ -115,7 +115,7 @@ pub struct Columns {
 
 /// What a numeric column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Role {
+pub enum ColumnRole {
     /// A model input.
     Feature,
     /// The model's answer: a probability, or a quantity for regression.
@@ -132,7 +132,7 @@ pub struct NumericColumn {
     /// Name in the pipeline.
     pub name: String,
     /// What it is.
-    pub role: Role,
+    pub role: ColumnRole,
     /// How it is cut and added up.
     pub cut: Arc<Cut>,
 }
@@ -151,13 +151,13 @@ pub struct CategoricalColumn {
 impl Columns {
     /// Indexes of the measures among the numeric columns.
     pub fn measures(&self) -> impl Iterator<Item = usize> {
-        let measures = self.numeric.iter().enumerate().filter(|(_, column)| column.role == Role::Measure);
+        let measures = self.numeric.iter().enumerate().filter(|(_, column)| column.role == ColumnRole::Measure);
         measures.map(|(index, _)| index)
     }
 
     /// Index of the numeric column with this role, if any (the first, for features).
     #[must_use]
-    pub fn index_of(&self, role: Role) -> Option<usize> {
+    pub fn index_of(&self, role: ColumnRole) -> Option<usize> {
         self.numeric.iter().position(|column| column.role == role)
     }
 }

@@ -10,20 +10,20 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 /// What is wrong with a value.
-pub(crate) type Flaw = &'static str;
+pub(crate) type BadValue = &'static str;
 
 /// Time zone of moments.
 const UTC: &str = "+00:00";
 
 /// Byte strings one behind the other.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub(crate) struct ByteStrings {
     bytes: Vec<u8>,
     ends: Vec<i32>,
 }
 
-impl Pieces {
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Flaw> {
+impl ByteStrings {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), BadValue> {
         self.bytes.extend_from_slice(piece);
         self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| "too much text at once")?);
         Ok(())
@@ -64,7 +64,7 @@ fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
 }
 
 /// Where `n` more items end.
-pub(crate) fn after(ends: &[i32], n: usize) -> Result<i32, Flaw> {
+pub(crate) fn after(ends: &[i32], n: usize) -> Result<i32, BadValue> {
     let n = i32::try_from(n).ok();
     n.and_then(|n| ends.last().copied().unwrap_or(0).checked_add(n)).ok_or("too many items at once")
 }
@@ -89,12 +89,12 @@ pub(crate) fn moments(values: &mut Vec<i64>, unit: TimeUnit, in_utc: bool) -> Ar
     }
 }
 
-pub(crate) fn texts(pieces: &mut Pieces) -> StringArray {
+pub(crate) fn texts(pieces: &mut ByteStrings) -> StringArray {
     let (offsets, bytes) = pieces.finish();
     StringArray::new(offsets, bytes.into(), None)
 }
 
-pub(crate) fn blobs(pieces: &mut Pieces) -> BinaryArray {
+pub(crate) fn blobs(pieces: &mut ByteStrings) -> BinaryArray {
     let (offsets, bytes) = pieces.finish();
     BinaryArray::new(offsets, bytes.into(), None)
 }

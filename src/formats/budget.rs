@@ -1,6 +1,6 @@
 //! How many values the lists of one record may hold: a few bytes may claim very many.
 
-use crate::arrays::Flaw;
+use crate::arrays::BadValue;
 
 /// What a record may hold however short it is, and for each byte of it. In Avro a list of nulls takes no bytes; in
 /// Protobuf an element takes two, whatever its message holds.
@@ -20,7 +20,7 @@ impl Budget {
     }
 
     /// Values that are about to come.
-    pub(crate) fn expect(&mut self, values: usize) -> Result<(), Flaw> {
+    pub(crate) fn expect(&mut self, values: usize) -> Result<(), BadValue> {
         self.left = self.left.checked_sub(values).ok_or("more values than its length allows")?;
         self.spent += values;
         Ok(())

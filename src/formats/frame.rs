@@ -43,12 +43,12 @@ pub struct Framed<'a> {
     /// What is left.
     pub body: Cow<'a, [u8]>,
     /// Where it says which message of its schema it is, if its schema is one of Protobuf.
-    pub message: Message<'a>,
+    pub message: MessageSelector<'a>,
 }
 
 /// Where a record says which message of its schema it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Message<'a> {
+pub enum MessageSelector<'a> {
     /// As indexes before the body.
     Indexed,
     /// As indexes beside it.
@@ -74,7 +74,7 @@ pub fn of<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Result<Fr
         Frame::Header => format!("no header names its schema: neither {IN_HEADER} nor {GLOBAL_ID} nor {CONTENT_ID}"),
         _ => format!("nothing names its schema: it begins with {}", beginning(payload)),
     })?;
-    let Split { id, body, message, is_packed } = split;
+    let FramedPayload { id, body, message, is_packed } = split;
     if !is_packed {
         return Ok(Framed { id, body: Cow::Borrowed(body), message });
     }
@@ -92,21 +92,21 @@ fn beginning(payload: &[u8]) -> String {
 }
 
 /// A payload taken apart.
-struct Split<'a> {
+struct FramedPayload<'a> {
     id: SchemaId,
     body: &'a [u8],
-    message: Message<'a>,
+    message: MessageSelector<'a>,
     is_packed: bool,
 }
 
-impl<'a> Split<'a> {
-    fn new(id: SchemaId, body: &'a [u8], message: Message<'a>) -> Self {
+impl<'a> FramedPayload<'a> {
+    fn new(id: SchemaId, body: &'a [u8], message: MessageSelector<'a>) -> Self {
         Self { id, body, message, is_packed: false }
     }
 }
 
-fn split<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Option<Split<'a>> {
-    let beside = || in_headers(record).map(|(id, message)| Split::new(id, payload, message));
+fn split<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Option<FramedPayload<'a>> {
+    let beside = || in_headers(record).map(|(id, message)| FramedPayload::new(id, payload, message));
     match frame {
         Frame::Confluent => confluent(payload),
         Frame::Apicurio8 => apicurio(payload),
@@ -120,32 +120,33 @@ fn split<'a>(frame: Frame, record: &Record<'a>, payload: &'a [u8]) -> Option<Spl
     }
 }
 
-fn confluent(payload: &[u8]) -> Option<Split<'_>> {
+fn confluent(payload: &[u8]) -> Option<FramedPayload<'_>> {
     let (id, body) = payload.strip_prefix(&[MAGIC])?.split_first_chunk()?;
-    Some(Split::new(SchemaId::Number(u32::from_be_bytes(*id)), body, Message::Indexed))
+    Some(FramedPayload::new(SchemaId::Number(u32::from_be_bytes(*id)), body, MessageSelector::Indexed))
 }
 
-fn apicurio(payload: &[u8]) -> Option<Split<'_>> {
+fn apicurio(payload: &[u8]) -> Option<FramedPayload<'_>> {
     let (id, body) = payload.strip_prefix(&[MAGIC])?.split_first_chunk()?;
-    Some(Split::new(SchemaId::Global(i64::from_be_bytes(*id)), body, Message::Named))
+    Some(FramedPayload::new(SchemaId::Global(i64::from_be_bytes(*id)), body, MessageSelector::Named))
 }
 
-fn glue(payload: &[u8]) -> Option<Split<'_>> {
+fn glue(payload: &[u8]) -> Option<FramedPayload<'_>> {
     let [GLUE, packing @ (PLAIN | PACKED), rest @ ..] = payload else { return None };
     let (id, body) = rest.split_first_chunk()?;
-    let split = Split::new(SchemaId::Uuid(u128::from_be_bytes(*id)), body, Message::Unsaid);
-    Some(Split { is_packed: *packing == PACKED, ..split })
+    let split = FramedPayload::new(SchemaId::Uuid(u128::from_be_bytes(*id)), body, MessageSelector::Unsaid);
+    Some(FramedPayload { is_packed: *packing == PACKED, ..split })
 }
 
-fn single_object(payload: &[u8]) -> Option<Split<'_>> {
+fn single_object(payload: &[u8]) -> Option<FramedPayload<'_>> {
     let (id, body) = payload.strip_prefix(&SINGLE_OBJECT)?.split_first_chunk()?;
-    Some(Split::new(SchemaId::Fingerprint(u64::from_le_bytes(*id)), body, Message::Unsaid))
+    Some(FramedPayload::new(SchemaId::Fingerprint(u64::from_le_bytes(*id)), body, MessageSelector::Unsaid))
 }
 
-fn in_headers<'a>(record: &Record<'a>) -> Option<(SchemaId, Message<'a>)> {
+fn in_headers<'a>(record: &Record<'a>) -> Option<(SchemaId, MessageSelector<'a>)> {
     let header = |name| record.headers.iter().rfind(|(header, _)| *header == name).map(|(_, value)| *value);
     let number = |name| header(name)?.try_into().ok().map(i64::from_be_bytes);
-    let said = |indexes: &'a [u8]| if indexes.is_empty() { Message::Unsaid } else { Message::Beside(indexes) };
+    let said =
+        |indexes: &'a [u8]| if indexes.is_empty() { MessageSelector::Unsaid } else { MessageSelector::Beside(indexes) };
     // Behind its id a schema of Protobuf has the indexes of the message.
     let numbered = match header(IN_HEADER) {
         Some([MAGIC, rest @ ..]) => {
@@ -157,7 +158,7 @@ fn in_headers<'a>(record: &Record<'a>) -> Option<(SchemaId, Message<'a>)> {
         _ => None,
     };
     let global = || number(GLOBAL_ID).map(SchemaId::Global).or_else(|| number(CONTENT_ID).map(SchemaId::Content));
-    numbered.or_else(|| global().map(|id| (id, Message::Unsaid)))
+    numbered.or_else(|| global().map(|id| (id, MessageSelector::Unsaid)))
 }
 
 /// A decoder of what stands in frames: whatever the schema, such as of JSON, the payload says it all.

@@ -9,11 +9,11 @@ const MISSING_MAX: usize = 1_024;
 
 /// Schemas by their ids, with what waits of their records.
 #[derive(Debug)]
-pub(crate) struct Known<T>(BTreeMap<SchemaId, State<T>>);
+pub(crate) struct SchemasById<T>(BTreeMap<SchemaId, SchemaState<T>>);
 
 /// What is known of an id.
 #[derive(Debug)]
-enum State<T> {
+enum SchemaState<T> {
     Here(Box<T>),
     /// Its schema cannot be read; why.
     Unreadable(String),
@@ -21,7 +21,7 @@ enum State<T> {
     Missing,
 }
 
-impl<T> Known<T> {
+impl<T> SchemasById<T> {
     pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
     }
@@ -34,14 +34,14 @@ impl<T> Known<T> {
     /// Learns what an id is; nothing, where there is no such schema.
     pub(crate) fn learn(&mut self, id: SchemaId, read: Option<Result<T, String>>) {
         let state = match read {
-            Some(Ok(schema)) => State::Here(Box::new(schema)),
-            Some(Err(why)) => State::Unreadable(why),
+            Some(Ok(schema)) => SchemaState::Here(Box::new(schema)),
+            Some(Err(why)) => SchemaState::Unreadable(why),
             None => {
-                let is_missing = |state: &State<T>| matches!(state, State::Missing);
+                let is_missing = |state: &SchemaState<T>| matches!(state, SchemaState::Missing);
                 if self.0.values().filter(|state| is_missing(state)).count() >= MISSING_MAX {
                     self.0.retain(|_, state| !is_missing(state));
                 }
-                State::Missing
+                SchemaState::Missing
             }
         };
         self.0.insert(id, state);
@@ -53,9 +53,9 @@ impl<T> Known<T> {
     /// In words, when there is none that can be used.
     pub(crate) fn get(&mut self, id: SchemaId) -> Result<&mut T, String> {
         match self.0.get_mut(&id) {
-            Some(State::Here(schema)) => Ok(schema),
-            Some(State::Unreadable(why)) => Err(format!("schema {id} cannot be used: {why}")),
-            Some(State::Missing) => Err(format!("there is no schema {id}")),
+            Some(SchemaState::Here(schema)) => Ok(schema),
+            Some(SchemaState::Unreadable(why)) => Err(format!("schema {id} cannot be used: {why}")),
+            Some(SchemaState::Missing) => Err(format!("there is no schema {id}")),
             None => Err(format!("schema {id} is not known here")),
         }
     }
@@ -63,7 +63,7 @@ impl<T> Known<T> {
     /// All that can be used.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.values_mut().filter_map(|state| match state {
-            State::Here(schema) => Some(&mut **schema),
+            SchemaState::Here(schema) => Some(&mut **schema),
             _ => None,
         })
     }

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 
 use crate::Record;
-use crate::tables::{Beside, Tables};
+use crate::tables::{OriginColumns, Tables};
 use haldane_core::event::Micros;
 
 /// Rows become events once they hold so many bytes, or so many values in lists, so that what waits is bounded.
@@ -18,7 +18,7 @@ const VALUES_MAX: usize = 1 << 19;
 pub(crate) struct Waiting {
     offsets: Vec<i64>,
     broker_times: Vec<Micros>,
-    beside: Beside,
+    beside: OriginColumns,
     /// Bytes of the records, and values in their lists.
     bytes: usize,
     values: usize,

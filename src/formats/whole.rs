@@ -6,25 +6,27 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema};
 use haldane_core::plan::Format;
 
-use crate::frame::{Framed, Message};
+use crate::frame::{Framed, MessageSelector};
 use crate::{avro, protobuf};
 
 /// Reads records of one schema.
 #[derive(Debug)]
-pub enum Whole {
+pub enum RecordReader {
     /// Those of Avro.
-    Avro(avro::Whole),
+    Avro(avro::AvroReader),
     /// Those of Protobuf.
-    Protobuf(protobuf::Whole),
+    Protobuf(protobuf::ProtobufReader),
 }
 
-impl Whole {
+impl RecordReader {
     /// By the texts of a schema.
     ///
     /// # Errors
     /// In words, when they are no schema that is read.
     pub fn new(texts: &[String]) -> Result<Self, String> {
-        avro::Whole::new(texts).map(Self::Avro).or_else(|_| protobuf::Whole::new(texts).map(Self::Protobuf))
+        avro::AvroReader::new(texts)
+            .map(Self::Avro)
+            .or_else(|_| protobuf::ProtobufReader::new(texts).map(Self::Protobuf))
     }
 
     /// What sources of such records say of their format.
@@ -52,8 +54,8 @@ impl Whole {
 /// A request of OpenTelemetry in protobuf: traces, or logs.
 #[must_use]
 pub fn otlp(payload: &[u8]) -> Option<RecordBatch> {
-    let mut all = protobuf::Whole::new(&[protobuf::OTLP.to_owned()]).ok()?;
-    let mut read = |name| all.read(Message::Unsaid, payload, Some(name)).ok();
+    let mut all = protobuf::ProtobufReader::new(&[protobuf::OTLP.to_owned()]).ok()?;
+    let mut read = |name| all.read(MessageSelector::Unsaid, payload, Some(name)).ok();
     let columns = read("Traces").or_else(|| read("Logs"))?;
     table(columns).ok()
 }

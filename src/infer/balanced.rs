@@ -29,7 +29,7 @@ const LOSES_MAX: f64 = 0.5;
 
 /// Values between two edges.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bin {
+pub struct ValueBin {
     /// The least they can be.
     pub low: f64,
     /// The most they can be; the same for a single value.
@@ -42,7 +42,7 @@ pub struct Bin {
 
 /// On which side the null ends, and what is bet on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Contrast {
+pub struct Alternative {
     /// Whether means above the edge are outside of the null; otherwise those below.
     pub above: bool,
     /// The edge is at `ratio` times the baseline's mean, `ratio > 0`,
@@ -53,20 +53,27 @@ pub struct Contrast {
 
 /// What is predicted of the baseline's rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Level {
+pub struct BaselineLevel {
     /// Their mean.
     pub mean: f64,
     /// Their variance.
     pub variance: f64,
 }
 
-impl Contrast {
+impl Alternative {
     /// Log e-value of one window, when the bet is that the candidate's mean is `bet`; 0 for a bet that is not outside
     /// of the null.
     ///
     /// `level` is predicted; `range` is what no value leaves. All three are known before the window.
     #[must_use]
-    pub fn log_e(self, bet: f64, level: Level, range: (f64, f64), candidate: &[Bin], baseline: &[Bin]) -> f64 {
+    pub fn log_e(
+        self,
+        bet: f64,
+        level: BaselineLevel,
+        range: (f64, f64),
+        candidate: &[ValueBin],
+        baseline: &[ValueBin],
+    ) -> f64 {
         let Self { above, ratio, shift } = self;
         let sign = if above { 1.0 } else { -1.0 };
         let [n_c, n_b] = [candidate, baseline].map(|bins| float(bins.iter().map(|bin| bin.n).sum()));
@@ -93,7 +100,7 @@ impl Contrast {
 /// What betting `slope` on each value's distance from `centre` is worth at least: the sum of `ln(1 + slope (x -
 /// centre))`, by chords. Every factor must be positive between the edges.
 #[must_use]
-pub fn log_wealth(bins: &[Bin], slope: f64, centre: f64) -> f64 {
+pub fn log_wealth(bins: &[ValueBin], slope: f64, centre: f64) -> f64 {
     let at = |value: f64| libm::log1p(slope * (value - centre));
     let mut known = (f64::NAN, 0.0);
     let mut wealth = 0.0;
@@ -115,17 +122,17 @@ mod tests {
     use crate::tests::world::Rng;
 
     /// Each value by itself: nothing is lost.
-    fn exact(values: &[f64]) -> Vec<Bin> {
-        values.iter().map(|&value| Bin { low: value, high: value, n: 1, sum: value }).collect()
+    fn exact(values: &[f64]) -> Vec<ValueBin> {
+        values.iter().map(|&value| ValueBin { low: value, high: value, n: 1, sum: value }).collect()
     }
 
     /// One bin for 0, and `n` of equal ratio over four decades below `cap`; what is above counts as it.
-    fn binned(values: &[f64], cap: f64, n: i32) -> Vec<Bin> {
+    fn binned(values: &[f64], cap: f64, n: i32) -> Vec<ValueBin> {
         let edge = |k: i32| cap * libm::pow(10.0, 4.0 * f64::from(k - n) / f64::from(n));
-        let mut bins = vec![Bin { low: 0.0, high: 0.0, n: 0, sum: 0.0 }];
+        let mut bins = vec![ValueBin { low: 0.0, high: 0.0, n: 0, sum: 0.0 }];
         bins.extend((0..n).map(|k| {
             let low = if k == 0 { 0.0 } else { edge(k) };
-            Bin { low, high: if k + 1 == n { cap } else { edge(k + 1) }, n: 0, sum: 0.0 }
+            ValueBin { low, high: if k + 1 == n { cap } else { edge(k + 1) }, n: 0, sum: 0.0 }
         }));
         for value in values.iter().map(|value| value.min(cap)) {
             let place = bins.iter().position(|bin| value <= bin.high).expect("below the cap");
@@ -190,13 +197,13 @@ mod tests {
     fn on_the_edge_two_versions_win_nothing_on_average() {
         for seed in 0..2_000 {
             let rng = &mut Rng::new(seed);
-            let contrast = Contrast {
+            let contrast = Alternative {
                 above: rng.unit() < 0.5,
                 ratio: 0.7 + 0.6 * rng.unit(),
                 shift: if rng.unit() < 0.5 { 0.0 } else { rng.unit() - 0.5 },
             };
             let sign = if contrast.above { 1.0 } else { -1.0 };
-            let level = Level { mean: 0.1 + rng.unit(), variance: 0.05 + rng.unit() };
+            let level = BaselineLevel { mean: 0.1 + rng.unit(), variance: 0.05 + rng.unit() };
             let bet = contrast.ratio * level.mean + contrast.shift + sign * rng.unit();
             // Values of two points, the baseline's anywhere, the candidate's mean on the edge or inside of the null.
             let p = 0.05 + 0.9 * rng.unit();
@@ -240,17 +247,17 @@ mod tests {
     fn thirty_two_bins_keep_almost_all_evidence() {
         for (spread, cap) in [(1.0, 22.0), (2.0, 483.0)] {
             let rng = &mut Rng::new(5);
-            let contrast = Contrast { above: true, ratio: 1.05, shift: 0.0 };
+            let contrast = Alternative { above: true, ratio: 1.05, shift: 0.0 };
             let law = |rng: &mut Rng| libm::exp(spread * rng.normal()).min(cap);
             let past = draws(rng, 100_000, law);
             let mean = past.iter().sum::<f64>() / 1e5;
             let variance = past.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 1e5;
-            let level = Level { mean, variance };
+            let level = BaselineLevel { mean, variance };
             let (mut all, mut kept) = (0.0, 0.0);
             for _ in 0..400 {
                 let worse = |rng: &mut Rng| (1.26 * libm::exp(spread * rng.normal())).min(cap);
                 let (c, b) = (draws(rng, 500, worse), draws(rng, 500, law));
-                let won = |c: &[Bin], b: &[Bin]| contrast.log_e(1.26 * mean, level, (0.0, cap), c, b);
+                let won = |c: &[ValueBin], b: &[ValueBin]| contrast.log_e(1.26 * mean, level, (0.0, cap), c, b);
                 all += won(&exact(&c), &exact(&b));
                 kept += won(&binned(&c, cap, 32), &binned(&b, cap, 32));
             }
@@ -260,13 +267,13 @@ mod tests {
 
     #[test]
     fn a_bet_inside_of_the_null_and_an_empty_arm_win_nothing() {
-        let contrast = Contrast { above: true, ratio: 1.05, shift: 0.0 };
-        let level = Level { mean: 1.0, variance: 1.0 };
+        let contrast = Alternative { above: true, ratio: 1.05, shift: 0.0 };
+        let level = BaselineLevel { mean: 1.0, variance: 1.0 };
         let some = exact(&[1.0, 2.0]);
-        let of = |bet, level, c: &[Bin], b: &[Bin]| contrast.log_e(bet, level, (0.0, 5.0), c, b);
+        let of = |bet, level, c: &[ValueBin], b: &[ValueBin]| contrast.log_e(bet, level, (0.0, 5.0), c, b);
         let nothing = [
             of(1.04, level, &some, &some),
-            of(1.5, Level { variance: 0.0, ..level }, &some, &some),
+            of(1.5, BaselineLevel { variance: 0.0, ..level }, &some, &some),
             of(1.5, level, &[], &some),
             of(1.5, level, &some, &[]),
         ];

@@ -42,16 +42,16 @@ const LOSES_MAX: f64 = 0.9;
 const PRIOR: f64 = 0.5;
 
 /// Sums of one group: the candidate's for the larger and for the smaller rate, the baseline's likewise.
-type Sums = [f64; 4];
+type GroupSums = [f64; 4];
 
 /// What was gathered since some window: a row of groups for each stake.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Wealth(Vec<Vec<Sums>>);
+struct Wealth(Vec<Vec<GroupSums>>);
 
 /// The evidence over a rollout. See the head of this module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Gap {
+pub struct GapEvidence {
     /// Rows of each group so far, candidate and baseline.
     past: Vec<[Arm; 2]>,
     always: Wealth,
@@ -96,12 +96,12 @@ impl GapPlan {
     }
 }
 
-impl Gap {
+impl GapEvidence {
     /// No evidence about so many groups, at least two.
     #[must_use]
     pub fn new(groups: usize) -> Self {
         assert!(groups >= 2, "a gap is between two groups");
-        let none = Wealth(vec![vec![Sums::default(); groups]; STAKES.len()]);
+        let none = Wealth(vec![vec![GroupSums::default(); groups]; STAKES.len()]);
         let past = vec![[Arm::default(); 2]; groups];
         Self { past, always: none.clone(), lately: none, earlier: None, windows: 0, log_e: 0.0, given_up: 0.0 }
     }
@@ -114,7 +114,7 @@ impl Gap {
         self.windows = self.windows.saturating_add(1);
         if self.windows.is_power_of_two() && self.windows > 1 && self.windows <= plan.planned.max(1) {
             self.earlier = Some(log_add(self.earlier.unwrap_or(f64::NEG_INFINITY), self.lately.log_e(deff)));
-            self.lately = Wealth(vec![vec![Sums::default(); self.past.len()]; STAKES.len()]);
+            self.lately = Wealth(vec![vec![GroupSums::default(); self.past.len()]; STAKES.len()]);
         }
         // The first window teaches, and is not bet on.
         if self.windows > 1 {
@@ -162,8 +162,8 @@ impl Gap {
         &self.past
     }
 
-    /// What the groups of each version and sign are bet around, in the order of [`Sums`].
-    fn centres(&self, tolerated: f64) -> Sums {
+    /// What the groups of each version and sign are bet around, in the order of [`GroupSums`].
+    fn centres(&self, tolerated: f64) -> GroupSums {
         let predicted = |arm: Arm| (PRIOR + arm.x) / (2.0 * PRIOR + float(arm.n));
         let most = |version: usize| self.past.iter().map(|arms| predicted(arms[version])).fold(0.0, f64::max);
         let least = self.past.iter().map(|arms| predicted(arms[1])).fold(1.0, f64::min);
@@ -172,18 +172,18 @@ impl Gap {
     }
 }
 
-/// Which way each of the [`Sums`] bets: on events, or on none.
-const SIGNS: Sums = [1.0, -1.0, -1.0, 1.0];
+/// Which way each of the [`GroupSums`] bets: on events, or on none.
+const SIGNS: GroupSums = [1.0, -1.0, -1.0, 1.0];
 
 /// The stake at which no row may lose more than [`LOSES_MAX`]: chosen by counts and centres alone.
-fn largest_stake(window: &[[Arm; 2]], centres: Sums) -> f64 {
+fn largest_stake(window: &[[Arm; 2]], centres: GroupSums) -> f64 {
     let loses = |part: usize| if SIGNS[part] > 0.0 { centres[part] } else { 1.0 - centres[part] };
     let rows = window.iter().flat_map(|arms| (0..4).map(move |part| (float(arms[part / 2].n), loses(part))));
     rows.map(|(n, loses)| LOSES_MAX * n / loses.max(1.0)).fold(f64::INFINITY, f64::min)
 }
 
 impl Wealth {
-    fn add(&mut self, window: &[[Arm; 2]], centres: Sums, largest: f64) {
+    fn add(&mut self, window: &[[Arm; 2]], centres: GroupSums, largest: f64) {
         for (groups, share) in self.0.iter_mut().zip(STAKES) {
             for (sums, arms) in groups.iter_mut().zip(window) {
                 for (part, sum) in sums.iter_mut().enumerate() {
@@ -203,7 +203,7 @@ impl Wealth {
 }
 
 /// `ln mean over s != t of exp(W_c+(s) + W_c-(t)) + min over u != v of (W_b-(u) + W_b+(v))`, all over `deff`.
-fn log_e_of(groups: &[Sums], deff: f64) -> f64 {
+fn log_e_of(groups: &[GroupSums], deff: f64) -> f64 {
     let pairs = || (0..groups.len()).flat_map(|a| (0..groups.len()).filter(move |b| *b != a).map(move |b| (a, b)));
     let candidate = pairs().map(|(s, t)| (groups[s][0] + groups[t][1]) / deff);
     let baseline = pairs().map(|(u, v)| (groups[u][2] + groups[v][3]) / deff).fold(f64::INFINITY, f64::min);
@@ -239,7 +239,7 @@ mod tests {
 
         /// The window that decides, of so many.
         fn decides(&self, windows: u32, seed: u64) -> Option<u32> {
-            let (mut gap, mut rng) = (Gap::new(self.rows.len()), Rng::new(seed));
+            let (mut gap, mut rng) = (GapEvidence::new(self.rows.len()), Rng::new(seed));
             (1..=windows).find(|_| {
                 gap.update(PLAN, &self.window(&mut rng), 1.0);
                 gap.log_e() >= -libm::log(PLAN.alpha)
@@ -266,7 +266,7 @@ mod tests {
             let low = rng.unit() * (1.0 - widest);
             let candidate = if rng.unit() < 0.5 { [low, low + widest] } else { [low + widest, low] };
             let rates: Vec<[f64; 2]> = candidate.into_iter().zip(base).map(|(c, b)| [c, b]).collect();
-            let mut gap = Gap::new(2);
+            let mut gap = GapEvidence::new(2);
             // What was seen before makes the centres: anything.
             gap.windows = 1;
             gap.past = (0..2).map(|_| [0, 1].map(|_| Arm { n: 9, x: float(rng.below(10)) })).collect();
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    fn mean_over_outcomes(gap: &Gap, rows: &[[u64; 2]], rates: &[[f64; 2]]) -> f64 {
+    fn mean_over_outcomes(gap: &GapEvidence, rows: &[[u64; 2]], rates: &[[f64; 2]]) -> f64 {
         let cells: Vec<(u64, f64)> = rows.iter().flatten().copied().zip(rates.iter().flatten().copied()).collect();
         let outcomes: u64 = cells.iter().map(|(n, _)| n + 1).product();
         let mean = (0..outcomes).map(|mut code| {
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn one_window_decides_nothing_and_leaves_nothing() {
-        let (mut gap, mut rng) = (Gap::new(4), Rng::new(3));
+        let (mut gap, mut rng) = (GapEvidence::new(4), Rng::new(3));
         let (usual, wide) = (Stream::new(FAIR, FAIR), Stream::new([0.25, 0.9, 0.0, 0.2], FAIR));
         for window in 1..=60 {
             let stream = if window == 30 { &wide } else { &usual };
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_gap_that_opens_late_is_found() {
-        let (mut gap, mut rng) = (Gap::new(4), Rng::new(4));
+        let (mut gap, mut rng) = (GapEvidence::new(4), Rng::new(4));
         let (usual, wide) = (Stream::new(FAIR, FAIR), Stream::new([FAIR[0], FAIR[1], FAIR[2], 0.08], FAIR));
         (0..70).for_each(|_| gap.update(PLAN, &usual.window(&mut rng), 1.0));
         let found = (1..=60).find(|_| {
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn entities_that_come_back_say_less() {
         let (stream, mut rng) = (Stream::new([FAIR[0], FAIR[1], FAIR[2], 0.08], FAIR), Rng::new(4));
-        let (mut plain, mut alike) = (Gap::new(4), Gap::new(4));
+        let (mut plain, mut alike) = (GapEvidence::new(4), GapEvidence::new(4));
         for _ in 0..5 {
             let window = stream.window(&mut rng);
             plain.update(PLAN, &window, 1.0);

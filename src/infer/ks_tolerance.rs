@@ -83,20 +83,20 @@ pub fn bridge_sf(x: f64, times: &[f64]) -> f64 {
     if x <= 0.0 {
         return 1.0;
     }
-    let mut walk = Walk::new(x);
+    let mut walk = BridgeWalk::new(x);
     times.iter().for_each(|&time| walk.to(time));
     walk.out.min(1.0)
 }
 
 /// The mass of a bridge's distance from zero, per cell of `[0, limit]`, and what has left.
-struct Walk {
+struct BridgeWalk {
     limit: f64,
     time: f64,
     cells: Vec<f64>,
     out: f64,
 }
 
-impl Walk {
+impl BridgeWalk {
     fn new(limit: f64) -> Self {
         Self { limit, time: 0.0, cells: vec![], out: 0.0 }
     }

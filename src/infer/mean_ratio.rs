@@ -27,7 +27,7 @@ const REACH: f64 = 100.0;
 
 /// One version in one window.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Sample {
+pub struct WindowMoments {
     /// Rows.
     pub n: u64,
     /// Rows that are not 0.
@@ -50,7 +50,7 @@ pub struct MeanRatio {
 
 impl MeanRatio {
     /// Takes the next window; one without rows of either version says nothing.
-    pub fn update(&mut self, candidate: Sample, baseline: Sample) {
+    pub fn update(&mut self, candidate: WindowMoments, baseline: WindowMoments) {
         if candidate.n == 0 || baseline.n == 0 {
             return;
         }
@@ -122,11 +122,11 @@ mod tests {
     use super::*;
     use crate::tests::world::Rng;
 
-    fn sample(rng: &mut Rng, n: u64, factor: f64) -> Sample {
+    fn sample(rng: &mut Rng, n: u64, factor: f64) -> WindowMoments {
         let values: Vec<f64> = (0..n).map(|_| factor * libm::exp(rng.normal()).min(22.0)).collect();
         let mean = values.iter().sum::<f64>() / float(n);
         let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / float(n);
-        Sample { n, nonzero: n, mean, variance }
+        WindowMoments { n, nonzero: n, mean, variance }
     }
 
     /// At 5 % over 60 looks each; of 200 rollouts 20 or more would miss once in a thousand suites.

@@ -299,13 +299,13 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::{Alarm, Pool};
+    use crate::pool::{AlarmRule, Pool};
     use crate::tests::world::Rng;
 
     const WEIGHT: f64 = 30.0;
     /// Bets on the contrast, in standard errors.
     const BETS: [f64; 8] = [-3.0, -1.5, -0.75, -0.4, 0.4, 0.75, 1.5, 3.0];
-    const ALARM: Alarm = Alarm { patience: 28_800.0, windows_min: 3 };
+    const ALARM: AlarmRule = AlarmRule { patience: 28_800.0, windows_min: 3 };
 
     /// Contrasts with noise of so much of the counts' variance, that keeps this part of itself from window to window.
     struct Stream {

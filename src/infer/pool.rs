@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::log_space::log_sum;
-pub use super::shiryaev::Alarm;
+pub use super::shiryaev::AlarmRule;
 use super::shiryaev::Shiryaev;
 
 /// Parts of one family, in logarithms.
@@ -22,7 +22,7 @@ pub struct Pool {
 
 impl Pool {
     /// Takes the next `ln e` of a part that has this weight in the family.
-    pub fn update(&mut self, part: usize, log_e: f64, weight: f64, alarm: Alarm) {
+    pub fn update(&mut self, part: usize, log_e: f64, weight: f64, alarm: AlarmRule) {
         if part >= self.log_r.len() {
             self.log_r.resize(part + 1, Shiryaev::default());
         }
@@ -53,7 +53,7 @@ impl Pool {
 mod tests {
     use super::*;
 
-    const ALARM: Alarm = Alarm { patience: 1000.0, windows_min: 3 };
+    const ALARM: AlarmRule = AlarmRule { patience: 1000.0, windows_min: 3 };
 
     #[test]
     fn silence_counts_windows() {

@@ -29,14 +29,14 @@ use super::log_space::{log_add, log_mean};
 
 /// When a detector raises its alarm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alarm {
+pub struct AlarmRule {
     /// `A`: mean windows between false alarms.
     pub patience: f64,
     /// `k`: fewest windows that can raise it.
     pub windows_min: u32,
 }
 
-impl Alarm {
+impl AlarmRule {
     /// Where `ln R` raises it.
     #[must_use]
     pub fn threshold(self) -> f64 {
@@ -82,13 +82,13 @@ pub struct Monitor {
 
 impl Monitor {
     /// Takes the p-value of the next window, in order.
-    pub fn update(&mut self, p: f64, alarm: Alarm) {
+    pub fn update(&mut self, p: f64, alarm: AlarmRule) {
         self.update_with(&[p], alarm);
     }
 
     /// Takes the p-values of the next window's tests, which may depend on each other in any way: the mean of their
     /// e-values counts, and the smallest times their number, a p-value again, tells how windows resemble each other.
-    pub fn update_with(&mut self, ps: &[f64], alarm: Alarm) {
+    pub fn update_with(&mut self, ps: &[f64], alarm: AlarmRule) {
         let log_e = log_mean(ps.iter().map(|&p| log_e_of_p(p)));
         // Only earlier windows say how much this one counts.
         self.log_r.update(log_e / self.autocorrelation.time(), alarm.cut(1.0));
@@ -104,7 +104,7 @@ impl Monitor {
 
     /// Whether the alarm is raised.
     #[must_use]
-    pub fn fires(&self, alarm: Alarm) -> bool {
+    pub fn fires(&self, alarm: AlarmRule) -> bool {
         self.log_r() >= alarm.threshold()
     }
 }
@@ -113,7 +113,7 @@ impl Monitor {
 mod tests {
     use super::*;
 
-    const ALARM: Alarm = Alarm { patience: 1000.0, windows_min: 3 };
+    const ALARM: AlarmRule = AlarmRule { patience: 1000.0, windows_min: 3 };
 
     #[test]
     fn agrees_with_the_sum_over_starts() {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn fewer_windows_than_the_fewest_never_raise_the_alarm() {
         for windows_min in 1..5 {
-            let alarm = Alarm { windows_min, ..ALARM };
+            let alarm = AlarmRule { windows_min, ..ALARM };
             let mut monitor = Monitor::default();
             for window in 1..=10 {
                 monitor.update(0.0, alarm);

@@ -14,7 +14,7 @@ use super::special::student_t_sf;
 
 /// What a side comes to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
+pub struct Moments {
     /// Rows.
     pub n: f64,
     /// Their mean.
@@ -23,7 +23,7 @@ pub struct Sample {
     pub std_dev: f64,
 }
 
-impl Sample {
+impl Moments {
     /// Of rows: a mean, and the deviation from it in a second pass. Nothing of fewer than two.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
@@ -44,9 +44,9 @@ impl Sample {
 
 /// The statistic and its two-sided p-value.
 #[must_use]
-pub fn welch(current: Sample, baseline: Sample) -> Option<(f64, f64)> {
+pub fn welch(current: Moments, baseline: Moments) -> Option<(f64, f64)> {
     let moved = current.mean - baseline.mean;
-    let part = |side: Sample| (side.std_dev * side.std_dev / side.n, side.n - 1.0);
+    let part = |side: Moments| (side.std_dev * side.std_dev / side.n, side.n - 1.0);
     let ((a, a_dof), (b, b_dof)) = (part(current), part(baseline));
     if a + b <= 0.0 {
         return (moved == 0.0).then_some((0.0, 1.0));
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn of(current: &[f64], baseline: &[f64]) -> Option<(f64, f64)> {
-        welch(Sample::of(current)?, Sample::of(baseline)?)
+        welch(Moments::of(current)?, Moments::of(baseline)?)
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use haldane::act::{Ack, Seen, Trouble};
+use haldane::act::{Acknowledgement, ObservedShare, Trouble};
 use haldane::event::{Micros, SECOND};
 use haldane::plan::{Plan, WindowKind};
 use haldane::serve::{Board, Phase, Shared};
-use haldane::targets::watch::{Event, Tally, Watch as _};
+use haldane::targets::watch::{AdapterObserver as _, DeliveryCounts, Event};
 use haldane::targets::{Subject, Tried};
 use haldane::telemetry::Acting;
 use haldane::verdict::AckStatus;
@@ -40,8 +40,8 @@ fn away() -> Tried<()> {
     Err(Trouble::Away("no answer".to_owned()))
 }
 
-fn said(status: AckStatus) -> Ack {
-    Ack { decision: "b3:1".to_owned(), status, observed_pct: None, detail: String::new() }
+fn said(status: AckStatus) -> Acknowledgement {
+    Acknowledgement { decision: "b3:1".to_owned(), status, observed_pct: None, detail: String::new() }
 }
 
 fn subject() -> Subject {
@@ -71,11 +71,15 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     };
     let untold = film(|acting, minute| {
         let waiting = usize::from((10..40).contains(&minute));
-        let tally = Tally { failed: waiting as u64, waiting, ..Tally::default() };
+        let tally = DeliveryCounts { failed: waiting as u64, waiting, ..DeliveryCounts::default() };
         acting.saw("chat", Event::Told(tally), minute * MINUTE);
     });
     let out_of_hours = film(|acting, minute| {
-        acting.saw("chat", Event::Told(Tally { merged: 1, waiting: 1, ..Tally::default() }), minute * MINUTE);
+        acting.saw(
+            "chat",
+            Event::Told(DeliveryCounts { merged: 1, waiting: 1, ..DeliveryCounts::default() }),
+            minute * MINUTE,
+        );
     });
     vec![
         scenario("target is away", unreachable, &[(10, &[]), (20, &["HaldaneTargetAway"]), (45, &[])]),
@@ -104,7 +108,7 @@ fn gone() -> Film {
 fn what_adapters_do_is_on_the_page() {
     let shared = actor();
     let acting = shared.telemetry().acting();
-    let seen = Seen { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
+    let seen = ObservedShare { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
     let at = |s: Micros| s * SECOND;
     acting.saw("route", Event::Open(1), at(100));
     acting.saw("route", Event::Looked(&subject(), &Err(Trouble::Away(String::new()))), at(100));
@@ -116,7 +120,7 @@ fn what_adapters_do_is_on_the_page() {
     let contained = Some(1_500_000);
     acting.saw("route", Event::Said { ack: &said(AckStatus::Applied), contained }, at(111));
     acting.saw("route", Event::Open(0), at(112));
-    acting.saw("chat", Event::Told(Tally { delivered: 3, failed: 2, merged: 1, waiting: 4 }), at(112));
+    acting.saw("chat", Event::Told(DeliveryCounts { delivered: 3, failed: 2, merged: 1, waiting: 4 }), at(112));
     let page = page(&shared);
     let value = |name: &str, labels: &[(&str, &str)]| {
         let line = page.lines().find(|line| {

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use haldane::act::{Seen, Trouble};
+use haldane::act::{ObservedShare, Trouble};
 use haldane::config;
 use haldane::targets::{self, ActConfig, Subject, Target};
 use openssl::ssl::{SslAcceptor, SslMethod};
@@ -211,7 +211,7 @@ fn what_an_api_says_is_understood() {
         assert!(matches!(scene.target.look(&subject()), Err(Trouble::Away(_))), "{status}");
     }
     for status in [409, 412] {
-        let seen = Seen { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: "1".into() };
+        let seen = ObservedShare { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: "1".into() };
         scene.document.lock().unwrap().manner = Manner::Saying(status);
         assert_eq!(scene.target.set(&subject(), &seen, 0.0), Err(Trouble::Conflict), "{status}");
     }

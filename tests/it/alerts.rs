@@ -10,9 +10,9 @@ use haldane::engine::Effects;
 use haldane::event::{EventKind, Micros, Poison, Reject, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::liveness::Behind;
-use haldane::kafka::watch::{StreamStanding, Watch as _};
+use haldane::kafka::watch::{RunObserver as _, StreamStanding};
 use haldane::plan::{Plan, Signal, WindowKind};
-use haldane::scan::Counts;
+use haldane::scan::LaneCounts;
 use haldane::serve::{Listener, Shared};
 use haldane::telemetry::METRIC_SERIES_MAX;
 use haldane::verdict::decision::Severity;
@@ -105,7 +105,7 @@ impl Process {
 
     fn drop_late(&mut self, n: u64) {
         self.late += n;
-        let counts = Counts { late: self.late, ..Counts::default() };
+        let counts = LaneCounts { late: self.late, ..LaneCounts::default() };
         self.shared.telemetry().counted(&BTreeMap::from([(0, counts)]));
     }
 }

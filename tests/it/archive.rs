@@ -13,8 +13,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use haldane::config;
-use haldane::replay::{self, Options, Step};
-use haldane::report::{self, Request};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
+use haldane::report::{self, CompareRequest};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
@@ -189,15 +189,15 @@ fn what_stands_beside_payloads_is_said_by_archives() {
     let ways: [(&str, Write); 2] = [("a.parquet", parquet), ("a.jsonl", kcat)];
     for (name, write) in ways {
         let file = write(folder.path(), name, &beside());
-        let mut files = replay::open(&plan, &[file], &Options::default()).expect("an archive");
+        let mut files = replay::open(&plan, &[file], &ReplayOptions::default()).expect("an archive");
         assert_eq!(files.lanes(), 2, "{name}");
         assert!(files.warnings().iter().any(|warning| warning.contains("topic `elsewhere`")), "{:?}", files.warnings());
         let (mut read, mut refused): (Vec<Row>, Vec<_>) = (Vec::new(), Vec::new());
         for step in &mut files {
             match step.expect("a step") {
-                Step::Batch(batch) => read.extend(rows(&batch)),
-                Step::Refused(more) => refused.extend(more),
-                Step::End { .. } => {}
+                ReplayStep::Batch(batch) => read.extend(rows(&batch)),
+                ReplayStep::Refused(more) => refused.extend(more),
+                ReplayStep::End { .. } => {}
             }
         }
         let seen: Vec<_> = read
@@ -249,11 +249,11 @@ fn reports_and_drafts_read_archives() {
     let pipeline = config::reading_plan(&draft).expect("a draft that can be used");
     let text = std::fs::read_to_string(&draft).expect("a draft");
     assert!(text.contains("format: avro") && text.contains("topic: scored"), "{text}");
-    let request = Request {
+    let request = CompareRequest {
         reference: vec![reference],
         current: vec![current],
         schemas: Some(haldane::registry::lazily(pipeline.registry.as_ref())),
-        ..Request::default()
+        ..CompareRequest::default()
     };
     let comparison = report::compare(&request, Some(&pipeline.plan)).expect("two archives");
     assert_eq!((comparison.reference.rows, comparison.current.rows), (2_000, 2_000));

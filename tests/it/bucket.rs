@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haldane::kafka::clock::now;
-use haldane::store::{Keep, Store, Writer, compact_over};
+use haldane::store::{Keep, Store, StoreWriter, compact_over};
 use object_store::aws::AmazonS3Builder;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -170,7 +170,7 @@ fn closed_days_of_a_bucket_are_put_together_as_elsewhere() {
     let stores = [bucket(&server, "days"), Arc::new(InMemory::new()) as Arc<dyn ObjectStore>];
     let at_once = Keep { replaced_for: Duration::ZERO, ..Keep::default() };
     let [ours, theirs] = stores.map(|objects| {
-        write_days(|plan, every| Writer::over(Arc::clone(&objects), plan, every).unwrap());
+        write_days(|plan, every| StoreWriter::over(Arc::clone(&objects), plan, every).unwrap());
         let done = compact_over(Arc::clone(&objects), &at_once).unwrap();
         let store = Store::over(objects).unwrap();
         store.verify().unwrap();

@@ -11,7 +11,7 @@ use haldane::decode::object::object;
 use haldane::decode::{Decoded, Record, decoder, json};
 use haldane::event::{EventKind, Poison, stable_hash};
 use haldane::plan::*;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn reading(slot: &str, task: Task, positive: &[&str]) -> Arc<Plan> {
         let mapping = &mut source.mapping;
         mapping.id = Some(path("id"));
         mapping.event_time = None;
-        (mapping.model, mapping.version) = (Field::Constant("m".into()), Field::Constant("v".into()));
+        (mapping.model, mapping.version) = (FieldSource::Constant("m".into()), FieldSource::Constant("v".into()));
         mapping.positive = positive.iter().map(|&class| class.to_owned()).collect();
         let cell = Some(path("cell"));
         let none = Mapping { numeric: vec![None; 11], categorical: vec![None; 3], ..Mapping::default() };
@@ -48,7 +48,7 @@ fn reading(slot: &str, task: Task, positive: &[&str]) -> Arc<Plan> {
             "status" => mapping.status = cell,
             "error" => mapping.failed = cell,
             "id" => mapping.id = cell,
-            "version" => mapping.version = Field::Path(path("cell")),
+            "version" => mapping.version = FieldSource::Path(path("cell")),
             "time" => mapping.event_time = Some((path("cell"), TimeFormat::Seconds)),
             _ => unreachable!("a slot of this test"),
         }
@@ -88,13 +88,13 @@ fn record(payload: &[u8]) -> Record<'_> {
 
 /// What a replay makes of the row in a file.
 fn replayed(plan: &Arc<Plan>, path: &Path, show: fn(&Row) -> String) -> String {
-    let options = Options { predictions: vec![path.to_owned()], ..Options::default() };
+    let options = ReplayOptions { predictions: vec![path.to_owned()], ..ReplayOptions::default() };
     let mut read = "nothing".to_owned();
     for step in replay::open(plan, &[], &options).unwrap() {
         match step.unwrap() {
-            Step::Batch(batch) => rows(&batch).first().into_iter().for_each(|row| read = show(row)),
-            Step::Refused(refused) => read = format!("refused: {}", refused[0].reject.reason),
-            Step::End { .. } => {}
+            ReplayStep::Batch(batch) => rows(&batch).first().into_iter().for_each(|row| read = show(row)),
+            ReplayStep::Refused(refused) => read = format!("refused: {}", refused[0].reject.reason),
+            ReplayStep::End { .. } => {}
         }
     }
     read

@@ -10,9 +10,9 @@ use arrow::datatypes::Float64Type;
 use haldane::config;
 use haldane::engine::{Effects, Engine};
 use haldane::metric::row::WindowRow;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::report::model::{ColumnReport, Comparison, Stand};
-use haldane::report::{self, Request, json, markdown, page};
+use haldane::report::{self, CompareRequest, json, markdown, page};
 use parquet::arrow::ArrowWriter;
 
 use crate::report::{compared, lines};
@@ -32,14 +32,14 @@ fn figure(comparison: &Comparison, metric: &str) -> Option<f64> {
 fn replayed(pipeline: &str, file: &Path) -> Effects {
     let pipeline =
         config::parse(pipeline, "test.yaml", file.parent().unwrap()).unwrap_or_else(|error| panic!("{error}"));
-    let log = replay::open(&pipeline.plan, &[file.to_owned()], &Options::default()).unwrap();
+    let log = replay::open(&pipeline.plan, &[file.to_owned()], &ReplayOptions::default()).unwrap();
     let mut engine = Engine::new(Arc::clone(&pipeline.plan), log.lanes());
     let mut effects = Effects::default();
     for step in log {
         match step.unwrap() {
-            Step::Batch(batch) => effects.extend(engine.step(&batch)),
-            Step::Refused(some) => panic!("{some:?}"),
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::Batch(batch) => effects.extend(engine.step(&batch)),
+            ReplayStep::Refused(some) => panic!("{some:?}"),
+            ReplayStep::End { source, lane, next_offset } => {
                 effects.extend(engine.progress(lane, source, next_offset, true, true));
             }
         }
@@ -297,7 +297,8 @@ fn probabilities_of_all_classes_count_in_pipelines_as_in_reports() {
         assert!(draft.contains("    class_scores:") && draft.contains("task: multiclass"), "{draft}");
         let effects = replayed(&draft, &file);
         assert!(effects.windows.iter().any(|row| row.metric == "accuracy" && row.value.is_some()), "{draft}");
-        let request = Request { reference: vec![file.clone()], current: vec![file.clone()], ..Request::default() };
+        let request =
+            CompareRequest { reference: vec![file.clone()], current: vec![file.clone()], ..CompareRequest::default() };
         let comparison = report::compare(&request, None).unwrap();
         assert_eq!(figure(&comparison, "accuracy"), Some(right), "{}", file.display());
     }
@@ -316,7 +317,7 @@ fn probabilities_of_all_classes_give_accuracy_log_loss_and_calibration() {
     });
     let list = folder.path().join("list.parquet");
     listed(&list);
-    let request = Request { reference: vec![list.clone()], current: vec![list], ..Request::default() };
+    let request = CompareRequest { reference: vec![list.clone()], current: vec![list], ..CompareRequest::default() };
     let rows: Vec<([f64; 3], usize)> = (0..500).map(|at| shares(at * 37 % 101)).collect();
     let log_loss = rows.iter().map(|(shares, label)| -shares[*label].ln()).sum::<f64>() / 500.0;
     let right = rows.iter().filter(|(shares, label)| shares[*label] > 0.5).count();

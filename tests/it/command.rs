@@ -16,8 +16,8 @@ use haldane::event::{Micros, SECOND};
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::cloud_event::{self, Letter};
 use haldane::kafka::producer::Producer;
-use haldane::kafka::standalone::{self, Options};
-use haldane::kafka::summary::Summary;
+use haldane::kafka::standalone::{self, RunOptions};
+use haldane::kafka::summary::RunSummary;
 use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{Connection, dead_letter, states, topics, whole_topic};
 use haldane::plan::Signal;
@@ -153,7 +153,7 @@ serve: {{ approvers: [{{ name: oli, token_env: HALDANE_TEST_TOKEN, roles: [opera
         (output.status.code().unwrap(), said)
     }
 
-    pub(crate) fn run(&self, options: Options, audience: Audience<'_>, stop: &AtomicBool) -> Result<Summary> {
+    pub(crate) fn run(&self, options: RunOptions, audience: Audience<'_>, stop: &AtomicBool) -> Result<RunSummary> {
         let pipeline = self.load();
         standalone::run(&pipeline.plan, &pipeline.kafka.unwrap(), options, audience, stop)
     }
@@ -413,7 +413,7 @@ impl Keeper for AtAnAnswer<'_> {
 fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decision() {
     let stage = Stage::set("auto");
     stage.traffic(0..5, false);
-    let bounded = Options { until_end: true, ..Options::default() };
+    let bounded = RunOptions { until_end: true, ..RunOptions::default() };
     stage.run(bounded, Audience::none(), &AtomicBool::new(false)).unwrap();
     let command = verdict::Command {
         id: "once".to_owned(),
@@ -436,7 +436,7 @@ fn a_crash_between_an_answer_and_its_commit_repeats_the_answer_and_not_the_decis
 
     let run = |crash| {
         let stop = AtomicBool::new(false);
-        stage.run(Options::default(), Audience::keeping(&AtAnAnswer { stop: &stop, crash }), &stop)
+        stage.run(RunOptions::default(), Audience::keeping(&AtAnAnswer { stop: &stop, crash }), &stop)
     };
     run(true).unwrap_err();
     run(false).unwrap();

@@ -11,7 +11,7 @@ use haldane::engine::Engine;
 use haldane::event::SECOND;
 use haldane::judge::WindowRow;
 use haldane::plan::{Plan, WindowKind};
-use haldane::store::{Every, Keep, Store, StoredFile, Table, Writer, compact};
+use haldane::store::{Every, Keep, Store, StoreTable, StoreWriter, StoredFile, compact};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::store::{PIECE, everything, panes};
@@ -33,12 +33,12 @@ pub(crate) fn stretched(n: u64) -> (Arc<Plan>, Vec<Event>) {
 
 /// A store on disk with a few days in it.
 fn days(root: &Path) -> Store {
-    write_days(|plan, every| Writer::open(root.to_str().unwrap(), plan, every).unwrap());
+    write_days(|plan, every| StoreWriter::open(root.to_str().unwrap(), plan, every).unwrap());
     Store::open(root.to_str().unwrap()).unwrap()
 }
 
 /// Writes the results of a few days.
-pub(crate) fn write_days(open: impl FnOnce(&Arc<Plan>, Every) -> Writer) {
+pub(crate) fn write_days(open: impl FnOnce(&Arc<Plan>, Every) -> StoreWriter) {
     let (plan, log) = stretched(1_000);
     let mut writer = open(&plan, Every { span: 7200 * SECOND, rows: 1_000_000 });
     let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
@@ -50,7 +50,7 @@ pub(crate) fn write_days(open: impl FnOnce(&Arc<Plan>, Every) -> Writer) {
     writer.flush().unwrap();
 }
 
-fn count(files: &[StoredFile], table: Table) -> (usize, u64) {
+fn count(files: &[StoredFile], table: StoreTable) -> (usize, u64) {
     let of_table: Vec<_> = files.iter().filter(|file| file.table == table).collect();
     (of_table.len(), of_table.iter().map(|file| file.rows).sum())
 }
@@ -71,7 +71,7 @@ fn compaction_leaves_a_file_a_closed_day_and_changes_no_row() {
     let store = days(scratch.path());
     let (before, rows, old_panes) = (store.files().unwrap(), store.windows(&everything()).unwrap(), panes(&store));
     let n_days = before.iter().map(|file| &file.date).collect::<BTreeSet<_>>().len();
-    assert!(n_days >= 4 && count(&before, Table::Windows).0 > 2 * n_days, "{n_days} days");
+    assert!(n_days >= 4 && count(&before, StoreTable::Windows).0 > 2 * n_days, "{n_days} days");
 
     let patient = Keep::default();
     let done = compact(url, &patient).unwrap();
@@ -127,10 +127,15 @@ fn a_writer_goes_on_over_a_compaction_and_retention_lets_old_days_go() {
     let url = scratch.path().to_str().unwrap();
     let store = days(scratch.path());
     let rows = store.windows(&everything()).unwrap();
-    let keep = Keep { days: BTreeMap::from([(Table::Panes, 1)]), ..Keep::default() };
+    let keep = Keep { days: BTreeMap::from([(StoreTable::Panes, 1)]), ..Keep::default() };
     assert!(compact(url, &keep).unwrap().expired > 0);
-    let left: BTreeSet<String> =
-        store.files().unwrap().into_iter().filter(|file| file.table == Table::Panes).map(|file| file.date).collect();
+    let left: BTreeSet<String> = store
+        .files()
+        .unwrap()
+        .into_iter()
+        .filter(|file| file.table == StoreTable::Panes)
+        .map(|file| file.date)
+        .collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(store.windows(&everything()).unwrap(), rows, "the other tables keep all");
     // The same log again: the checkpoint remembers what is stored.
@@ -146,7 +151,7 @@ fn a_file_of_an_older_release_reads_as_null_where_it_lacks_a_column() {
     let store = days(scratch.path());
     let rows = store.windows(&everything()).unwrap();
     let files = store.files().unwrap();
-    let old = files.iter().find(|file| file.table == Table::Windows).unwrap();
+    let old = files.iter().find(|file| file.table == StoreTable::Windows).unwrap();
     forget_columns(scratch.path(), old, &["p_value", "bins"]);
     let read = store.windows(&everything()).unwrap();
     let (lacking, whole): (Vec<_>, Vec<_>) = read.iter().zip(&rows).partition(|(read, row)| read != row);

@@ -280,7 +280,7 @@ fn one_value_may_feed_several_columns() {
 #[test]
 fn constants_and_failures() {
     let plan = plan_with(PREDICTIONS, |source| {
-        source.mapping.model = Field::Constant("fixed".into());
+        source.mapping.model = FieldSource::Constant("fixed".into());
         source.mapping.failed = Some(path("error"));
     });
     let failed = |value: Value| one(&plan, PREDICTIONS, &prediction(|event| event["error"] = value)).unwrap().failed;
@@ -333,8 +333,8 @@ fn exposures_need_a_version_and_a_share() {
     let plan = plan_with(OUTCOMES, |source| {
         source.kind = EventKind::Exposure;
         source.mapping = Mapping {
-            model: Field::Constant("m".into()),
-            version: Field::Path(path("version")),
+            model: FieldSource::Constant("m".into()),
+            version: FieldSource::Path(path("version")),
             exposure: Some(path("exposure")),
             ..Mapping::default()
         };

@@ -8,9 +8,9 @@ use arrow::compute;
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use haldane::cli::{self, Cli};
-use haldane::detect::{Alarm, Label, Layout, Recipe, Scores, Stream};
+use haldane::detect::{Alarm, DetectionScores, Label, LabelledStream, Recipe, StreamColumns};
 use haldane::event::EventKind;
-use haldane::sim::{self, Size, World};
+use haldane::sim::{self, SimulatedRollout, Size};
 use parquet::arrow::ArrowWriter;
 
 use clap::Parser as _;
@@ -20,9 +20,9 @@ const SIZE: Size = Size { burn_windows: 4, test_windows: 10, baseline_rate: 60, 
 /// A rule that sees a flood of missing values and nothing else.
 const POLICY: &str = "policy:\n  - { name: holes, metric: missing_rate, against: difference, above: 0.5, min_n: 30, action: rollback }\n";
 
-fn worlds() -> Vec<World> {
+fn worlds() -> Vec<SimulatedRollout> {
     let names = ["null_flood_90pct", "aa", "both_missing_20pct", "blip_error_30pct"];
-    names.iter().map(|name| World::new(sim::kind(name).unwrap(), 7, SIZE)).collect()
+    names.iter().map(|name| SimulatedRollout::new(sim::kind(name).unwrap(), 7, SIZE)).collect()
 }
 
 fn write_table(path: &Path, table: &RecordBatch) {
@@ -43,14 +43,14 @@ fn together(tables: &[RecordBatch], mixed: bool) -> RecordBatch {
     RecordBatch::try_new(table.schema(), columns).unwrap()
 }
 
-fn write_folder(dir: &Path, worlds: &[World], mixed: bool) {
-    let (predictions, outcomes): (Vec<_>, Vec<_>) = worlds.iter().map(World::tables).unzip();
+fn write_folder(dir: &Path, worlds: &[SimulatedRollout], mixed: bool) {
+    let (predictions, outcomes): (Vec<_>, Vec<_>) = worlds.iter().map(SimulatedRollout::tables).unzip();
     write_table(&dir.join("predictions.parquet"), &together(&predictions, mixed));
     write_table(&dir.join("outcomes.parquet"), &together(&outcomes, mixed));
     let labels: Vec<Label> = worlds.iter().map(Label::of).collect();
     fs::write(dir.join("labels.json"), serde_json::to_string(&labels).unwrap()).unwrap();
     // The made pipeline, with a rule so that there is something to see whatever the defaults are.
-    let layout = Layout::of(&predictions[0].schema(), Some(&outcomes[0].schema())).unwrap();
+    let layout = StreamColumns::of(&predictions[0].schema(), Some(&outcomes[0].schema())).unwrap();
     let ranges = ["x1", "x2", "x3"].map(|name| format!("{name}: {{ path: {name}, range: [-5, 15] }}")).join(", ");
     let text = layout.pipeline("v1", "1h").replace("reference: learned\n", "");
     let text = text.replace(r#"numeric: ["x1", "x2", "x3"]"#, &format!("numeric: {{ {ranges} }}"));
@@ -106,12 +106,12 @@ fn the_order_of_rows_and_the_number_of_passes_change_nothing() {
 
 #[test]
 fn a_made_pipeline_knows_the_columns_by_name_and_learns_from_the_past() {
-    let world = World::new(sim::kind("aa").unwrap(), 3, SIZE);
+    let world = SimulatedRollout::new(sim::kind("aa").unwrap(), 3, SIZE);
     let (predictions, outcomes) = world.tables();
-    let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).unwrap();
+    let layout = StreamColumns::of(&predictions.schema(), Some(&outcomes.schema())).unwrap();
     let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").unwrap();
     let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
-    let stream = Stream::of_tables(recipe.reading(), &world.stream, &tables).unwrap();
+    let stream = LabelledStream::of_tables(recipe.reading(), &world.stream, &tables).unwrap();
     assert_eq!(stream.rows(), predictions.num_rows() + outcomes.num_rows());
     let plan = recipe.plan(&stream).unwrap();
     let numeric: Vec<&str> = plan.columns.numeric.iter().map(|column| column.name.as_str()).collect();
@@ -130,15 +130,15 @@ fn memory_and_files_give_the_same_alarms() {
     write_folder(dir.path(), &worlds, false);
     let config = dir.path().join("pipeline.yaml");
     let recipe = Recipe::written(&config).unwrap();
-    let judge = |world: &World| {
+    let judge = |world: &SimulatedRollout| {
         let (predictions, outcomes) = world.tables();
         let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
-        recipe.judge(&Stream::of_tables(recipe.reading(), &world.stream, &tables).unwrap()).unwrap()
+        recipe.judge(&LabelledStream::of_tables(recipe.reading(), &world.stream, &tables).unwrap()).unwrap()
     };
     let alarms: Vec<Alarm> = worlds.iter().flat_map(judge).collect();
     let labels: Vec<Label> = worlds.iter().map(Label::of).collect();
     let text = detect(dir.path(), &["--config", config.to_str().unwrap()]).unwrap();
-    assert!(text.ends_with(&Scores::of(&labels, &alarms, recipe.window()).to_string()), "{text}");
+    assert!(text.ends_with(&DetectionScores::of(&labels, &alarms, recipe.window()).to_string()), "{text}");
 }
 
 /// The default policy on a bench of a few small streams: kind, and the reason that a change must be found for.
@@ -165,20 +165,21 @@ const BENCH: [(&str, &str); 17] = [
 #[test]
 fn the_default_policy_finds_changes_and_blames_nobody_wrongly() {
     let size = Size { burn_windows: 6, test_windows: 30, baseline_rate: 200, candidate_rate: 60 };
-    let worlds: Vec<World> = BENCH.iter().map(|(name, _)| World::new(sim::kind(name).unwrap(), 42, size)).collect();
+    let worlds: Vec<SimulatedRollout> =
+        BENCH.iter().map(|(name, _)| SimulatedRollout::new(sim::kind(name).unwrap(), 42, size)).collect();
     let mut alarms: Vec<Alarm> = Vec::new();
     for (world, (_, reason)) in worlds.iter().zip(BENCH) {
         let (predictions, outcomes) = world.tables();
-        let layout = Layout::of(&predictions.schema(), Some(&outcomes.schema())).unwrap();
+        let layout = StreamColumns::of(&predictions.schema(), Some(&outcomes.schema())).unwrap();
         let recipe = Recipe::made(layout.pipeline("v1", "1h"), "v1").unwrap();
         let tables = [(EventKind::Prediction, &predictions), (EventKind::Outcome, &outcomes)];
-        let said = recipe.judge(&Stream::of_tables(recipe.reading(), &world.stream, &tables).unwrap()).unwrap();
+        let said = recipe.judge(&LabelledStream::of_tables(recipe.reading(), &world.stream, &tables).unwrap()).unwrap();
         let first = said.iter().find(|alarm| alarm.restricts()).map(|alarm| alarm.reason.as_str());
         assert_eq!(first.unwrap_or_default(), reason, "{}: {said:?}", world.stream);
         alarms.extend(said);
     }
     let labels: Vec<Label> = worlds.iter().map(Label::of).collect();
-    let all = Scores::of(&labels, &alarms, 3_600_000_000).all();
+    let all = DetectionScores::of(&labels, &alarms, 3_600_000_000).all();
     assert_eq!((all.to_find, all.delays.len()), (9, 9), "{alarms:?}");
     assert!(all.median_delay().unwrap() <= 3.0, "{:?}", all.delays);
     assert_eq!((all.false_alarms, all.blamed, all.to_forgive), (0, 0, 3), "{alarms:?}");
@@ -250,7 +251,7 @@ fn one_folder_is_judged_alike_in_every_format() {
     let parquet = tempfile::tempdir().unwrap();
     let worlds = worlds();
     write_folder(parquet.path(), &worlds, false);
-    let (predictions, outcomes): (Vec<_>, Vec<_>) = worlds.iter().map(World::tables).unzip();
+    let (predictions, outcomes): (Vec<_>, Vec<_>) = worlds.iter().map(SimulatedRollout::tables).unzip();
     let config = parquet.path().join("pipeline.yaml");
     let run = |dir: &Path| detect(dir, &["--config", config.to_str().unwrap()]).unwrap();
     let expected = run(parquet.path());
@@ -263,7 +264,7 @@ fn one_folder_is_judged_alike_in_every_format() {
         assert_eq!(run(dir.path()), expected, "{ending}");
         let layout = |dir: &Path, ending: &str| {
             let files = |name: &str| vec![dir.join(format!("{name}.{ending}"))];
-            Layout::of_files(&files("predictions"), &files("outcomes")).unwrap().pipeline("v1", "1h")
+            StreamColumns::of_files(&files("predictions"), &files("outcomes")).unwrap().pipeline("v1", "1h")
         };
         assert_eq!(layout(dir.path(), ending), layout(parquet.path(), "parquet"), "{ending}");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use haldane::error::{Error, Fault};
-use haldane::store::{Store, Table};
+use haldane::store::{Store, StoreTable};
 use haldane::verdict::Decision;
 use serde_json::{Value, json};
 
@@ -179,7 +179,7 @@ fn panes_that_do_not_carry_everything_are_told() {
     let (_folder, store) = stored();
     let root = Path::new(&store);
     let files = Store::open(&store).unwrap().files().unwrap();
-    let panes = files.iter().filter(|file| file.table == Table::Panes);
+    let panes = files.iter().filter(|file| file.table == StoreTable::Panes);
     let (early, late): (Vec<_>, Vec<_>) = panes.partition(|file| file.to < rollback().time - 2 * 86_400_000_000);
     let forget = |file| forget_columns(root, file, &["state"]);
     early.into_iter().for_each(forget);

@@ -16,8 +16,8 @@ use haldane::kafka::dead_letter::readable_headers;
 use haldane::kafka::judging;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::reader::record;
-use haldane::kafka::standalone::Options;
-use haldane::kafka::watch::{Audience, Watch};
+use haldane::kafka::standalone::RunOptions;
+use haldane::kafka::watch::{Audience, RunObserver};
 use haldane::kafka::whole_topic;
 use haldane::plan::Plan;
 use rdkafka::message::Message as _;
@@ -226,7 +226,7 @@ impl First {
 #[derive(Default)]
 struct Judgements(Mutex<First>, Condvar);
 
-impl Watch for Judgements {
+impl RunObserver for Judgements {
     fn published(&self, effects: &Effects) {
         self.0.lock().unwrap().take(effects);
         self.1.notify_all();
@@ -279,7 +279,7 @@ fn a_killed_scan_is_replaced_and_no_window_is_judged_meanwhile_without_its_lanes
     one.says("lanes taken over lanes=[0]");
     other.says("lanes taken over lanes=[1]");
     let (judgements, stop) = (Judgements::default(), AtomicBool::new(false));
-    let (plan, options) = (scene.plan(), Options { beat: Duration::from_millis(100), ..Options::default() });
+    let (plan, options) = (scene.plan(), RunOptions { beat: Duration::from_millis(100), ..RunOptions::default() });
     std::thread::scope(|scope| {
         let judge = scope.spawn(|| judging::run(&plan, &scene.kafka, options, Audience::watching(&judgements), &stop));
         judgements.wait_for(|first| !first.0.is_empty());

@@ -11,7 +11,7 @@ use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 
 use haldane::report::model::Comparison;
-use haldane::report::{self, Request};
+use haldane::report::{self, CompareRequest};
 
 use crate::decode_columnar::ipc;
 use crate::store::haldane;
@@ -67,7 +67,8 @@ fn zstandard(text: &str) -> Vec<u8> {
 
 /// A report whose two sides hold the same rows.
 fn compared(reference: &[PathBuf], current: &[PathBuf]) -> Comparison {
-    let request = Request { reference: reference.to_vec(), current: current.to_vec(), ..Request::default() };
+    let request =
+        CompareRequest { reference: reference.to_vec(), current: current.to_vec(), ..CompareRequest::default() };
     report::compare(&request, None).unwrap_or_else(|error| panic!("{current:?}: {error}"))
 }
 
@@ -208,7 +209,8 @@ fn what_cannot_be_read_is_said_and_never_an_internal_error() {
     for (name, bytes, hint) in cases {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let request = Request { reference: vec![good.clone()], current: vec![path], ..Request::default() };
+        let request =
+            CompareRequest { reference: vec![good.clone()], current: vec![path], ..CompareRequest::default() };
         let error = report::compare(&request, None).unwrap_err();
         assert!(error.exit_code() == 2 && error.advice().unwrap().contains(hint), "{name}: {error}");
     }
@@ -226,7 +228,8 @@ fn an_arrow_file_cannot_claim_more_memory_than_a_machine_has() {
         let mut changed = bytes.clone();
         changed[at..at + 8].copy_from_slice(&claimed.to_le_bytes());
         std::fs::write(&bad, changed).unwrap();
-        let request = Request { reference: vec![good.clone()], current: vec![bad.clone()], ..Request::default() };
+        let request =
+            CompareRequest { reference: vec![good.clone()], current: vec![bad.clone()], ..CompareRequest::default() };
         let error = report::compare(&request, None).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("is damaged after row 0"), "{error}");
     }

@@ -31,8 +31,8 @@ pub(crate) fn predictions() -> Mapping {
     Mapping {
         id: Some(path("prediction_id")),
         event_time: Some((path("event_time_us"), TimeFormat::Micros)),
-        model: Field::Path(path("model")),
-        version: Field::Path(path("version")),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
         segments: vec![path("cohort")],
         numeric: features.chain([field("score"), field("latency_ms")]).map(Some).collect(),
         categorical: CATEGORICAL.iter().map(|name| Some(path(&format!("features_cat.{name}")))).collect(),
@@ -46,7 +46,7 @@ pub(crate) fn outcomes() -> Mapping {
     Mapping {
         id: Some(path("prediction_id")),
         event_time: Some((path("event_time_us"), TimeFormat::Micros)),
-        model: Field::Path(path("model")),
+        model: FieldSource::Path(path("model")),
         label: Some(path("label")),
         ..Mapping::default()
     }
@@ -56,8 +56,8 @@ pub(crate) fn outcomes() -> Mapping {
 pub(crate) fn plan() -> Plan {
     let world = world::plan(WindowKind::Sliding { size: 60 * SECOND, slide: 60 * SECOND });
     let numeric = |name: &str, role| NumericColumn { name: name.into(), role, cut: world::cut(0.0, 1.0) };
-    let features = NUMERIC.iter().map(|name| numeric(name, Role::Feature));
-    let answers = [numeric("score", Role::Score), numeric("latency", Role::Latency)];
+    let features = NUMERIC.iter().map(|name| numeric(name, ColumnRole::Feature));
+    let answers = [numeric("score", ColumnRole::Score), numeric("latency", ColumnRole::Latency)];
     let source = |kind, topic: &str, mapping| SourcePlan { kind, topic: topic.into(), format: Format::Json, mapping };
     Plan {
         sources: vec![

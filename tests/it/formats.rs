@@ -16,8 +16,8 @@ use haldane::judge::WindowRow;
 use haldane::kafka::intent::Intent;
 use haldane::plan::{GuardPlan, Plan, Signal, WindowKind};
 use haldane::scan::frame::{DeclaredShare, Frame, GroupKey, Inputs};
-use haldane::scan::{Body, CheckpointMeta, Pace, Partial, Scan, Tally};
-use haldane::store::{Every, Keep, Selection, Store, Table, Writer, compact};
+use haldane::scan::{Body, CheckpointMeta, Pace, Partial, Scan, StreamCounts};
+use haldane::store::{Every, Keep, RowFilter, Store, StoreTable, StoreWriter, compact};
 use haldane::verdict::chain::Chain;
 use haldane::verdict::{
     Command, CommandKind, CommandResult, Decision, Ended, Outcome, RolloutState, State, with_ended,
@@ -74,7 +74,7 @@ fn run(store: &Path) -> Effects {
     let plan = Arc::new(plan());
     let mut engine = Engine::new(Arc::clone(&plan), 1).keeping_panes(true);
     let every = Every { span: Micros::MAX, rows: usize::MAX };
-    let mut writer = Writer::open(store.to_str().unwrap(), &plan, every).unwrap();
+    let mut writer = StoreWriter::open(store.to_str().unwrap(), &plan, every).unwrap();
     let mut all = Effects::default();
     engine.schedule(force_rollback().into());
     let log = log();
@@ -103,9 +103,9 @@ fn home() -> RolloutState {
 }
 
 /// Every reason a record can be refused for, each as often as its place among them.
-fn tally() -> Tally {
+fn tally() -> StreamCounts {
     let refused = Poison::ALL.into_iter().zip(1..).collect();
-    Tally { next_offset: 400, rows: 350, late: 3, duplicates: 2, refused, arrived: 7 * SECOND }
+    StreamCounts { next_offset: 400, rows: 350, late: 3, duplicates: 2, refused, arrived: 7 * SECOND }
 }
 
 /// One frame of every kind.
@@ -363,7 +363,7 @@ fn stores_are_read_recognised_and_gone_on_with() {
         copy(&folder.join("store"), scratch.path());
         let store = Store::open(scratch.path().to_str().unwrap()).unwrap();
         store.verify().unwrap();
-        let all = Selection::default();
+        let all = RowFilter::default();
         let (windows, decisions) = (store.windows(&all).unwrap(), store.decisions(&all).unwrap());
         assert_eq!(decisions, read::<Decision>(&folder, "decisions.jsonl"));
         assert_eq!(store.commands(&all).unwrap(), read::<CommandResult>(&folder, "results.jsonl"));
@@ -373,12 +373,13 @@ fn stores_are_read_recognised_and_gone_on_with() {
         assert!(days.iter().all(|day| day.unfit == 0) && days.iter().any(|day| !day.panes.is_empty()));
         // The same once more: everything but where rollouts stand is recognised; of an older store, neither what names
         // ids, where those were made otherwise, nor windows, where there were fewer metrics, nor what came of records.
-        let was_less =
-            |table: &Table| matches!(table, Table::Decisions | Table::Commands | Table::Windows | Table::Panes);
+        let was_less = |table: &StoreTable| {
+            matches!(table, StoreTable::Decisions | StoreTable::Commands | StoreTable::Windows | StoreTable::Panes)
+        };
         let is_newest = folder.ends_with(NEWEST);
-        let files = |table: Table| store.files().unwrap().into_iter().filter(|file| file.table == table).count();
-        let same = |table: &Table| *table != Table::Verdicts && (is_newest || !was_less(table));
-        let tables = Table::ALL.into_iter().filter(same);
+        let files = |table: StoreTable| store.files().unwrap().into_iter().filter(|file| file.table == table).count();
+        let same = |table: &StoreTable| *table != StoreTable::Verdicts && (is_newest || !was_less(table));
+        let tables = StoreTable::ALL.into_iter().filter(same);
         let before: Vec<usize> = tables.clone().map(files).collect();
         drop(run(scratch.path()));
         assert_eq!(tables.map(files).collect::<Vec<_>>(), before, "{folder:?}");

@@ -23,8 +23,8 @@ use haldane::engine::Engine;
 use haldane::error::{Error, Fault};
 use haldane::event::SECOND;
 use haldane::plan::{Format, Plan};
-use haldane::replay::{self, Options, Step};
-use haldane::report::{self, Request};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
+use haldane::report::{self, CompareRequest};
 use haldane::sim::rng::Rng;
 use parquet::arrow::ArrowWriter;
 
@@ -246,18 +246,18 @@ fn is_of_the_user(error: &Error) {
 /// Rows that a replay hands on, and those that it refuses; an error of the user's ends it.
 fn replayed(path: &Path) -> Option<(u64, u64)> {
     let plan = plan();
-    let options = Options { predictions: vec![path.to_owned()], ..Options::default() };
+    let options = ReplayOptions { predictions: vec![path.to_owned()], ..ReplayOptions::default() };
     let files = replay::open(&plan, &[], &options).inspect_err(is_of_the_user).ok()?;
     let mut engine = Engine::new(Arc::clone(&plan), files.lanes());
     let (mut counted, mut refused, mut next) = (0, 0, 0);
     for step in files {
         match step.inspect_err(is_of_the_user).ok()? {
-            Step::Batch(batch) => {
+            ReplayStep::Batch(batch) => {
                 counted += batch.len() as u64;
                 drop(engine.step(&batch));
             }
-            Step::Refused(rows) => refused += rows.len() as u64,
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::Refused(rows) => refused += rows.len() as u64,
+            ReplayStep::End { source, lane, next_offset } => {
                 next += next_offset as u64;
                 drop(engine.progress(lane, source, next_offset, true, true));
             }
@@ -269,7 +269,11 @@ fn replayed(path: &Path) -> Option<(u64, u64)> {
 
 /// Compares a good file with a damaged one; tells rows of the latter that were read and refused.
 fn compared(good: &Path, damaged: &Path) -> Option<(u64, u64)> {
-    let request = Request { reference: vec![good.to_owned()], current: vec![damaged.to_owned()], ..Request::default() };
+    let request = CompareRequest {
+        reference: vec![good.to_owned()],
+        current: vec![damaged.to_owned()],
+        ..CompareRequest::default()
+    };
     let comparison = report::compare(&request, None).inspect_err(is_of_the_user).ok()?;
     let read = (comparison.current.rows, comparison.current.refused);
     let report = report::report(Some(comparison), None);

@@ -12,7 +12,7 @@ use haldane::engine::Engine;
 use haldane::error::{Error, Result};
 use haldane::event::SECOND;
 use haldane::kafka::clock::wall_clock;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::verdict::{Liveness, State};
 use serde_json::{Value, json};
 
@@ -36,10 +36,10 @@ windows: { size: 6h, lateness: 1h }
 fn state() -> Value {
     let plan = config::parse(PIPELINE, "flights.yaml", Path::new("")).unwrap().plan;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spring/predictions.parquet");
-    let files = replay::open(&plan, &[file], &Options::default()).unwrap();
+    let files = replay::open(&plan, &[file], &ReplayOptions::default()).unwrap();
     let mut engine = Engine::new(Arc::clone(&plan), files.lanes());
     for step in files {
-        if let Step::Batch(batch) = step.unwrap() {
+        if let ReplayStep::Batch(batch) = step.unwrap() {
             engine.step(&batch);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use haldane::act::{Ack, Seen};
+use haldane::act::{Acknowledgement, ObservedShare};
 use haldane::event::{EventKind, SECOND};
 use haldane::kafka::checkpoint::Stream;
 use haldane::kafka::clock::{now, wall_clock};
@@ -139,8 +139,8 @@ fn standing(offset: i64) -> StreamStanding {
 fn act(acting: &Acting) {
     let [rollout, model, candidate, baseline, decision] = ["r", "m", "v2", "v1", "b3:1"].map(str::to_owned);
     let subject = Subject { rollout, model, candidate, baseline, decision: decision.clone() };
-    let seen = Seen { version: None, share_pct: Some(5.0), grain_pct: 1.0, mark: String::new() };
-    let ack = Ack { decision, status: AckStatus::Applied, observed_pct: Some(5.0), detail: String::new() };
+    let seen = ObservedShare { version: None, share_pct: Some(5.0), grain_pct: 1.0, mark: String::new() };
+    let ack = Acknowledgement { decision, status: AckStatus::Applied, observed_pct: Some(5.0), detail: String::new() };
     acting.saw("route", Event::Looked(&subject, &Ok(seen)), wall_clock());
     acting.saw("route", Event::Said { ack: &ack, contained: Some(SECOND) }, wall_clock());
 }

@@ -13,7 +13,7 @@ use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
 use haldane::kafka::standalone;
 use haldane::kafka::watch::Audience;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
@@ -37,17 +37,17 @@ fn replayed(files: &[PathBuf]) -> Replayed {
     let pipeline = config::parse(&draft.text, "made.yaml", Path::new("")).unwrap_or_else(|error| {
         panic!("{error}\n{}", draft.text);
     });
-    let log = replay::open(&pipeline.plan, files, &Options::default()).expect("files of this pipeline");
+    let log = replay::open(&pipeline.plan, files, &ReplayOptions::default()).expect("files of this pipeline");
     let mut engine = Engine::new(Arc::clone(&pipeline.plan), log.lanes());
     let (mut rows, mut refused, mut effects) = (0, 0, Effects::default());
     for step in log {
         match step.expect("a readable file") {
-            Step::Batch(batch) => {
+            ReplayStep::Batch(batch) => {
                 rows += batch.len();
                 effects.extend(engine.step(&batch));
             }
-            Step::Refused(some) => refused += some.len(),
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::Refused(some) => refused += some.len(),
+            ReplayStep::End { source, lane, next_offset } => {
                 effects.extend(engine.progress(lane, source, next_offset, true, true));
             }
         }
@@ -388,7 +388,7 @@ fn reads_a_thousand_events(path: &str) {
     haldane(&["check", "-c", path]).unwrap();
     let pipeline = config::load(Path::new(path)).unwrap();
     let settings = KafkaConfig { topics: settings(Broker::shared()).topics, ..pipeline.kafka.unwrap() };
-    let options = standalone::Options { until_end: true, ..standalone::Options::default() };
+    let options = standalone::RunOptions { until_end: true, ..standalone::RunOptions::default() };
     let summary =
         standalone::run(&pipeline.plan, &settings, options, Audience::none(), &AtomicBool::new(false)).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
@@ -493,7 +493,7 @@ fn topics_that_give_no_pipeline_are_clear_errors() {
 
 #[test]
 fn requests_and_answers_on_one_topic_become_two_sources() {
-    let mut sample = init::Sample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "kserve");
+    let mut sample = init::TopicSample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "kserve");
     for row in 0..200_u32 {
         let instances = json!({ "instances": [[share(row), 3], [share(row + 1), 4]] }).to_string();
         let predictions = json!({ "predictions": [share(row), 0.5] }).to_string();
@@ -567,8 +567,8 @@ fn a_sample_is_shown_as_it_is_read_with_what_nothing_reads() {
 }
 
 /// The first records of a topic, learned by files of schemas in a folder.
-fn sampled(payloads: &[Vec<u8>], schemas: Option<&Path>) -> Result<init::Sample, haldane::error::Error> {
-    let mut sample = init::Sample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "scored");
+fn sampled(payloads: &[Vec<u8>], schemas: Option<&Path>) -> Result<init::TopicSample, haldane::error::Error> {
+    let mut sample = init::TopicSample::new(&KafkaConfig::plain("b:9092", "haldane.init"), "scored");
     for (row, payload) in (0_u32..).zip(payloads) {
         sample.push(
             0,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use haldane::config;
 use haldane::init;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::sim::Rng;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Map, Value, json};
@@ -322,19 +322,19 @@ fn wrong(path: &Path, rows: usize) -> Option<String> {
         Ok(pipeline) => pipeline,
         Err(error) => return Some(format!("is no pipeline: {error}\n{}", draft.text)),
     };
-    let log = match replay::open(&pipeline.plan, &files, &Options::default()) {
+    let log = match replay::open(&pipeline.plan, &files, &ReplayOptions::default()) {
         Ok(log) => log,
         Err(error) => return Some(format!("cannot be replayed: {error}\n{}", draft.text)),
     };
     let (mut counted, mut refused, mut example) = (0, 0, String::new());
     for step in log {
         match step {
-            Ok(Step::Batch(batch)) => counted += batch.len(),
-            Ok(Step::Refused(some)) => {
+            Ok(ReplayStep::Batch(batch)) => counted += batch.len(),
+            Ok(ReplayStep::Refused(some)) => {
                 refused += some.len();
                 example = format!("{:?}", some.first());
             }
-            Ok(Step::End { .. }) => {}
+            Ok(ReplayStep::End { .. }) => {}
             Err(error) => return Some(format!("is not read to its end: {error}\n{}", draft.text)),
         }
     }

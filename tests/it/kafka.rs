@@ -8,8 +8,8 @@ use haldane::config::{KafkaConfig, Mechanism, OnGap, Protocol, Secret, Security,
 use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::event::EventKind;
-use haldane::format::{Kept, Version};
-use haldane::kafka::checkpoint::{self, Origin, Stream};
+use haldane::format::{RecordVersion, Version};
+use haldane::kafka::checkpoint::{self, StartPosition, Stream};
 use haldane::kafka::connection::{Connection, Errors};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::publish::Publisher;
@@ -188,7 +188,7 @@ fn a_commit_comes_back_with_its_metadata_and_a_fresh_group_starts_at_the_beginni
     let consumer = committer(&connection);
 
     let fresh = checkpoint::origins(&consumer, &streams, OnGap::Halt).unwrap();
-    let at = |lane: usize, offset, end, meta| Origin { stream: streams[lane].clone(), offset, end, meta };
+    let at = |lane: usize, offset, end, meta| StartPosition { stream: streams[lane].clone(), offset, end, meta };
     assert_eq!(fresh, [at(0, 0, 5, None), at(1, 0, 0, None)]);
 
     let saved = StreamCheckpoint { source: 0, low_water: 3, meta: meta(7_200_000_000) };
@@ -271,7 +271,7 @@ fn a_record_that_no_broker_takes_fails_the_settling() {
 
 fn decision(sequence: u64, action: Signal) -> Decision {
     Decision {
-        format: Kept::NEW,
+        format: RecordVersion::NEW,
         id: format!("b3:{sequence:064}"),
         sequence,
         episode: "b3:first".into(),

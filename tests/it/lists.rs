@@ -12,7 +12,7 @@ use haldane::decode::columnar::from_record_batch;
 use haldane::decode::{Record, decoder};
 use haldane::event::Poison;
 use haldane::plan::*;
-use haldane::replay::{self, Options, Step as ReplayStep};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::{config, report};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn what_is_no_list_is_refused_and_says_where() {
 }
 
 /// What `serde_json` finds at a path: a number, nothing, or what is none.
-fn found(value: &Value, steps: &[Step]) -> Result<Option<f64>, ()> {
+fn found(value: &Value, steps: &[PathStep]) -> Result<Option<f64>, ()> {
     let Some((step, rest)) = steps.split_first() else {
         return match value {
             Value::Null => Ok(None),
@@ -117,9 +117,9 @@ fn found(value: &Value, steps: &[Step]) -> Result<Option<f64>, ()> {
     };
     let inner = match (step, value) {
         (_, Value::Null) => return Ok(None),
-        (Step::Key(key), Value::Object(fields)) => fields.get(key),
-        (Step::Index(at), Value::Array(elements)) => elements.get(*at as usize),
-        (Step::Named(key, text), Value::Array(elements)) => elements.iter().find(|element| {
+        (PathStep::Key(key), Value::Object(fields)) => fields.get(key),
+        (PathStep::Index(at), Value::Array(elements)) => elements.get(*at as usize),
+        (PathStep::Named(key, text), Value::Array(elements)) => elements.iter().find(|element| {
             let found = element.as_object().and_then(|fields| fields.get(key));
             found.is_some_and(|found| found.as_str().map_or_else(|| found.to_string(), str::to_owned) == *text)
         }),
@@ -281,7 +281,7 @@ fn files_are_read_through_lists_in_replays_and_reports() {
     let plan = config::parse(PIPELINE, "p.yaml", FilePath::new("")).unwrap().plan;
     let files = files(folder.path());
     for file in &files {
-        let replay = replay::open(&plan, std::slice::from_ref(file), &Options::default()).unwrap();
+        let replay = replay::open(&plan, std::slice::from_ref(file), &ReplayOptions::default()).unwrap();
         let mut read = Vec::new();
         for step in replay {
             match step.unwrap() {
@@ -297,7 +297,8 @@ fn files_are_read_through_lists_in_replays_and_reports() {
         assert!(read.iter().all(|row| row.predicted.as_deref() == Some("yes") && row.numeric[1] == Some(0.5)));
     }
     for file in &files {
-        let request = report::Request { reference: files.clone(), current: vec![file.clone()], ..Default::default() };
+        let request =
+            report::CompareRequest { reference: files.clone(), current: vec![file.clone()], ..Default::default() };
         let comparison = report::compare(&request, Some(&plan)).unwrap();
         let columns: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
         assert!(columns.contains(&"amount") && columns.contains(&"kind"), "{columns:?}");

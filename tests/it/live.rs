@@ -14,12 +14,12 @@ use haldane::event::{Micros, SECOND, stable_hash};
 use haldane::kafka::clock::now;
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::Producer;
-use haldane::kafka::standalone::{self, Options};
-use haldane::kafka::summary::Summary;
+use haldane::kafka::standalone::{self, RunOptions};
+use haldane::kafka::summary::RunSummary;
 use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{cloud_event, judging, scanning, whole_topic};
-use haldane::plan::{Condition, Field, NumericField, Path, Plan, Selection, TimeFormat, WindowKind};
-use haldane::scan::Tally;
+use haldane::plan::{Condition, FieldSource, NumericField, Path, Plan, Selection, TimeFormat, WindowKind};
+use haldane::scan::StreamCounts;
 use haldane::verdict::Decision;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::BaseRecord;
@@ -35,8 +35,8 @@ pub(crate) const EPOCH: Micros = 1_700_000_000 * SECOND;
 const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
 
 /// Many batches and many commits, so that a crash falls between them.
-pub(crate) const SMALL_STEPS: Options =
-    Options { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5), alone: true };
+pub(crate) const SMALL_STEPS: RunOptions =
+    RunOptions { until_end: false, shards: 1, batch_records_max: 50, beat: Duration::from_millis(5), alone: true };
 
 pub(crate) fn log() -> Vec<Event> {
     at_epoch(world::log(7, 1_500))
@@ -87,8 +87,8 @@ fn plan(topics: [&str; 2]) -> Plan {
         source.mapping.event_time = Some((path("at"), TimeFormat::Micros));
     }
     let mapping = &mut plan.sources[0].mapping;
-    mapping.model = Field::Path(path("model"));
-    mapping.version = Field::Path(path("version"));
+    mapping.model = FieldSource::Path(path("model"));
+    mapping.version = FieldSource::Path(path("version"));
     mapping.segments = vec![path("region")];
     mapping.numeric = vec![numeric("x"), numeric("score"), numeric("latency")];
     mapping.categorical = vec![Some(path("color"))];
@@ -165,8 +165,8 @@ impl Stage {
         Producer::open(&Connection::open(&self.settings).unwrap()).unwrap()
     }
 
-    pub(crate) fn run(&self, shards: u32, keeper: &dyn Keeper) -> Result<Summary> {
-        let options = Options { until_end: true, shards, ..SMALL_STEPS };
+    pub(crate) fn run(&self, shards: u32, keeper: &dyn Keeper) -> Result<RunSummary> {
+        let options = RunOptions { until_end: true, shards, ..SMALL_STEPS };
         standalone::run(&self.plan, &self.settings, options, Audience::keeping(keeper), &AtomicBool::new(false))
     }
 
@@ -343,7 +343,7 @@ impl Keeper for Bell {
         done
     }
 
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         self.tallied.lock().unwrap().insert((source, lane), tally.next_offset);
         self.rung.notify_all();
     }

@@ -18,8 +18,8 @@ use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::{Audience, Keeper};
 use haldane::kafka::{judging, scanning, states};
 use haldane::plan::Plan;
-use haldane::scan::{Counts, Tally};
-use haldane::store::{Every, Read, Selection, Store, Table, Writer};
+use haldane::scan::{LaneCounts, StreamCounts};
+use haldane::store::{Every, Read, RowFilter, Store, StoreTable, StoreWriter};
 use object_store::ObjectStore;
 use rdkafka::producer::BaseRecord;
 use serde_json::Value;
@@ -34,13 +34,13 @@ use crate::world::{self, Rng};
 /// Keeps what is published in a store, too.
 struct Kept<'a> {
     told: &'a dyn Keeper,
-    writer: Mutex<Writer>,
+    writer: Mutex<StoreWriter>,
 }
 
 impl<'a> Kept<'a> {
     fn open(url: &str, plan: &Arc<Plan>, told: &'a dyn Keeper) -> Self {
         let every = Every { span: 60 * SECOND, ..Every::default() };
-        Self { told, writer: Mutex::new(Writer::open(url, plan, every).unwrap()) }
+        Self { told, writer: Mutex::new(StoreWriter::open(url, plan, every).unwrap()) }
     }
 }
 
@@ -62,7 +62,7 @@ impl Keeper for Kept<'_> {
         self.writer.lock().unwrap().counted_upto(source, lane)
     }
 
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (LaneCounts, LaneCounts)) {
         let ReadPortion { source, lane, next_offset, ref rejects, .. } = *portion;
         let mut writer = self.writer.lock().unwrap();
         writer.refuse(source, lane, rejects);
@@ -77,7 +77,7 @@ impl Keeper for Kept<'_> {
         Ok(writer.is_clean())
     }
 
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         self.writer.lock().unwrap().tally(source, lane, tally);
         self.told.tallied(source, lane, tally);
     }
@@ -99,20 +99,20 @@ fn a_store_holds_every_result_once_after_crashes() {
     assert_eq!((0..9).take_while(|_| run().is_err()).count(), 3);
     let store = Store::open(url).unwrap();
     assert_holds(&store, &expected);
-    let batches = store.batches(Table::Quality, &Selection::default()).unwrap();
+    let batches = store.batches(StoreTable::Quality, &RowFilter::default()).unwrap();
     let sum = |name: &str| batches.iter().map(|batch| sum_of(batch, name)).sum::<u64>();
     assert_eq!((sum("rows"), sum("refused")), (log.len() as u64, 0), "no event is counted twice");
     let mut engine = Engine::new(Arc::clone(&stage.plan), 4);
     let streams = world::streams(&log, 4);
     world::feed(&mut engine, &streams, &BTreeMap::new(), (100, &mut Rng::new(1)), |_, _| true);
-    let counted = |of: fn(&Counts) -> u64| engine.counts().values().map(of).sum::<u64>();
+    let counted = |of: fn(&LaneCounts) -> u64| engine.counts().values().map(of).sum::<u64>();
     assert_eq!((sum("late"), sum("duplicates")), (counted(|lane| lane.late), counted(|lane| lane.duplicates)));
     assert!(sum("duplicates") > 0, "the log repeats events");
 }
 
 /// Every result once, and every decision.
 fn assert_holds(store: &Store, expected: &Trace) {
-    let all = Selection::default();
+    let all = RowFilter::default();
     let numbered = store.windows(&all).unwrap();
     let mut kept = Trace::default();
     let windows = store.final_windows(&all).unwrap();
@@ -136,7 +136,7 @@ struct Stormy<'a> {
 impl<'a> Stormy<'a> {
     fn open(stage: &Stage, store: &'a Arc<Failing>, told: &'a Recorder, fails: Range<usize>, crash_at: usize) -> Self {
         let every = Every { span: 60 * SECOND, ..Every::default() };
-        let writer = Writer::over(Arc::clone(store) as Arc<dyn ObjectStore>, &stage.plan, every).unwrap();
+        let writer = StoreWriter::over(Arc::clone(store) as Arc<dyn ObjectStore>, &stage.plan, every).unwrap();
         let kept = Kept { told, writer: Mutex::new(writer) };
         Self { kept, store, steps: AtomicUsize::new(0), fails, crash_at }
     }
@@ -187,7 +187,7 @@ fn decisions_do_not_wait_for_a_store_that_fails_and_it_lacks_nothing_in_the_end(
     let store = Store::over(Arc::clone(&store.inner) as Arc<dyn ObjectStore>).unwrap();
     assert_holds(&store, &expected);
     let last =
-        store.verdicts(&Selection::default()).unwrap().into_iter().map(|state| (state.candidate, state.sequence));
+        store.verdicts(&RowFilter::default()).unwrap().into_iter().map(|state| (state.candidate, state.sequence));
     let told = states::read(&connection, rollout).unwrap().into_iter().map(|state| (state.candidate, state.sequence));
     assert_eq!(told.collect::<BTreeMap<_, _>>(), last.collect(), "the last states went out");
 }
@@ -211,7 +211,7 @@ fn without_revisions(trace: &Trace) -> Trace {
 /// What was read of every stream, as it stands in a store.
 fn readings(store: &Store) -> BTreeMap<(String, u32), [u64; 4]> {
     let mut readings = BTreeMap::new();
-    for batch in store.batches(Table::Quality, &Selection::default()).unwrap() {
+    for batch in store.batches(StoreTable::Quality, &RowFilter::default()).unwrap() {
         let (topics, lanes) = (batch["topic"].as_string::<i32>(), batch["lane"].as_primitive::<UInt32Type>());
         for row in 0..batch.num_rows() {
             let sums: &mut [u64; 4] = readings.entry((topics.value(row).to_owned(), lanes.value(row))).or_default();
@@ -270,7 +270,7 @@ fn the_store_of_a_judge_apart_holds_what_that_of_one_process_does() {
     let end = EPOCH + 2_900 * SECOND;
     let said = |store: &Store| {
         let mut said = Trace::default();
-        let (windows, decisions) = (store.final_windows(&Selection::default()), store.decisions(&Selection::default()));
+        let (windows, decisions) = (store.final_windows(&RowFilter::default()), store.decisions(&RowFilter::default()));
         said.take(Effects { windows: windows.unwrap(), decisions: decisions.unwrap(), ..Effects::default() });
         without_revisions(&before_the_end(&said))
     };

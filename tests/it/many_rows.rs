@@ -12,7 +12,7 @@ use haldane::engine::Engine;
 use haldane::event::{Poison, row_id, stable_hash};
 use haldane::judge::WindowRow;
 use haldane::plan::*;
-use haldane::replay::{self, Options};
+use haldane::replay::{self, ReplayOptions};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -279,7 +279,7 @@ fn files_of_lines_and_of_columns_have_rows_in_lists_too() {
         RecordBatch::try_new(Arc::new(schema), table.columns().iter().cloned().chain([times]).collect()).unwrap();
     fs::write(&columns, ipc(&[table])).unwrap();
     for file in [lines, columns] {
-        let mut replay = replay::open(&plan, std::slice::from_ref(&file), &Options::default()).unwrap();
+        let mut replay = replay::open(&plan, std::slice::from_ref(&file), &ReplayOptions::default()).unwrap();
         let n = rows_taken(&mut replay);
         assert_eq!((n, replay.passed_over()), (30, 10), "{}", file.display());
     }

@@ -12,7 +12,7 @@ use haldane::cli::check::memory::{self, Assumed};
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND, stable_hash};
-use haldane::judge::{ALL_VERSIONS, Look, LookStep, WindowRow};
+use haldane::judge::{ALL_VERSIONS, LookStep, OpenWindow, WindowRow};
 use haldane::kernel::bin::Edges;
 use haldane::plan::{Bounds, Plan, TimePlan, WindowKind};
 use haldane::scan::open::{Numbers, OpenTraffic};
@@ -265,7 +265,7 @@ fn a_plan_tells_beforehand_what_it_will_take() {
 }
 
 /// A look, some groups at a time; in how many steps it was added up.
-fn look(engine: &mut Engine, groups: usize) -> (Option<Look>, u32) {
+fn look(engine: &mut Engine, groups: usize) -> (Option<OpenWindow>, u32) {
     let mut steps = 1;
     loop {
         match engine.early(groups) {
@@ -314,7 +314,7 @@ fn what_is_shown_early_of_a_whole_window_is_its_result() {
 }
 
 /// Predictions that a look has seen.
-fn seen(look: Option<Look>) -> u64 {
+fn seen(look: Option<OpenWindow>) -> u64 {
     let rows = look.expect("events have come").rows();
     let all = |row: &&WindowRow| row.metric == "error_rate" && row.version == ALL_VERSIONS && row.segment.is_empty();
     rows.iter().find(all).expect("traffic").n

@@ -10,7 +10,7 @@ use haldane::engine::Engine;
 use haldane::event::EventKind;
 use haldane::judge::WindowRow;
 use haldane::plan::Plan;
-use haldane::replay::{self, Options, Step};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use haldane::verdict::decision::Test;
 use haldane::verdict::{Decision, Evidence};
 
@@ -22,14 +22,14 @@ fn repository(path: &str) -> PathBuf {
 fn judged(pipeline: &str, files: &[&str]) -> (Vec<Decision>, Vec<WindowRow>) {
     let plan = config::load(&repository(pipeline)).expect("an example").plan;
     let files: Vec<PathBuf> = files.iter().map(|file| repository("data").join(file)).collect();
-    let files = replay::open(&plan, &files, &Options::default()).expect("the example's log");
+    let files = replay::open(&plan, &files, &ReplayOptions::default()).expect("the example's log");
     let mut engine = Engine::new(Arc::clone(&plan), files.lanes());
     let (mut decisions, mut windows) = (Vec::new(), Vec::new());
     for step in files {
         let effects = match step.expect("a whole log") {
-            Step::Batch(batch) => engine.step(&batch),
-            Step::Refused(_) => continue,
-            Step::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
+            ReplayStep::Batch(batch) => engine.step(&batch),
+            ReplayStep::Refused(_) => continue,
+            ReplayStep::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
         };
         decisions.extend(effects.decisions);
         windows.extend(effects.windows);
@@ -92,7 +92,7 @@ struct Record {
 
 fn records(plan: &Plan, files: replay::Replay) -> Vec<Record> {
     let batches = files.filter_map(|step| match step.expect("a whole log") {
-        Step::Batch(batch) => Some(batch),
+        ReplayStep::Batch(batch) => Some(batch),
         _ => None,
     });
     let of_batch = |batch: Box<EventBatch>| {
@@ -120,7 +120,7 @@ fn a_decision_names_the_records_that_it_was_made_from() {
     let (decisions, _) = judged("flights.yaml", &names);
     let plan = config::load(&repository("flights.yaml")).expect("an example").plan;
     let files: Vec<PathBuf> = names.iter().map(|file| repository("data").join(file)).collect();
-    let records = records(&plan, replay::open(&plan, &files, &Options::default()).expect("the example's log"));
+    let records = records(&plan, replay::open(&plan, &files, &ReplayOptions::default()).expect("the example's log"));
     let wait = plan.quality.as_ref().expect("flights have labels").wait;
     let topic = |kind| &plan.sources.iter().find(|source| source.kind == kind).expect("both kinds").topic;
     let mut by_labels = 0;

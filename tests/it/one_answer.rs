@@ -10,9 +10,9 @@ use haldane::event::{Micros, SECOND};
 use haldane::kafka::clock::{now, wall_clock};
 use haldane::kafka::producer::Producer;
 use haldane::kafka::reader::ReadPortion;
-use haldane::kafka::standalone::Options;
+use haldane::kafka::standalone::RunOptions;
 use haldane::kafka::states;
-use haldane::kafka::watch::{Audience, Watch};
+use haldane::kafka::watch::{Audience, RunObserver};
 use haldane::verdict::Liveness;
 use rdkafka::producer::BaseRecord;
 use serde_json::json;
@@ -183,7 +183,7 @@ struct Counting {
     stop: AtomicBool,
 }
 
-impl Watch for Counting {
+impl RunObserver for Counting {
     fn read(&self, portion: &ReadPortion) {
         self.read.fetch_add(portion.batch.len() as u64, Ordering::Relaxed);
     }
@@ -200,7 +200,7 @@ fn a_service_is_ready_once_it_has_read_what_there_is() {
         let stage = Stage::set("auto");
         stage.traffic(0..minutes, false);
         let counting = Counting::default();
-        let options = Options { batch_records_max: 100, ..Options::default() };
+        let options = RunOptions { batch_records_max: 100, ..RunOptions::default() };
         stage.run(options, Audience::watching(&counting), &counting.stop).unwrap();
         assert_eq!(counting.read_when_ready.into_inner(), events);
         let seen = states::look(&stage.connection()).unwrap();

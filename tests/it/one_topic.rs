@@ -11,7 +11,7 @@ use haldane::decode::{Record, decoder};
 use haldane::event::{row_id, stable_hash};
 use haldane::kafka::connection::Connection;
 use haldane::kafka::producer::{OutgoingRecord, Producer};
-use haldane::kafka::standalone::{self, Options};
+use haldane::kafka::standalone::{self, RunOptions};
 use haldane::kafka::watch::Audience;
 use haldane::kafka::whole_topic;
 use haldane::plan::Plan;
@@ -96,13 +96,13 @@ fn lines_of_a_shared_topic_go_to_each_of_its_sources() {
         json!({ "topic": "events", "partition": 0, "value": value, "timestamp_us": (1_700_000_000 + n) * 1_000_000 })
     };
     fs::write(&file, (0..30).map(|n| line(n).to_string()).collect::<Vec<_>>().join("\n")).unwrap();
-    let mut replay = replay::open(&plan, &[file], &replay::Options::default()).unwrap();
+    let mut replay = replay::open(&plan, &[file], &replay::ReplayOptions::default()).unwrap();
     let mut taken = [0, 0];
     for step in &mut replay {
         match step.unwrap() {
-            replay::Step::Batch(batch) => taken[usize::from(batch.source)] += batch.len(),
-            replay::Step::Refused(refused) => panic!("{refused:?}"),
-            replay::Step::End { next_offset, .. } => assert_eq!(next_offset, 30),
+            replay::ReplayStep::Batch(batch) => taken[usize::from(batch.source)] += batch.len(),
+            replay::ReplayStep::Refused(refused) => panic!("{refused:?}"),
+            replay::ReplayStep::End { next_offset, .. } => assert_eq!(next_offset, 30),
         }
     }
     assert_eq!((taken, replay.passed_over()), ([10, 10], 40));
@@ -113,7 +113,7 @@ type Sent<'a> = (&'a [(&'a str, &'a str)], &'a str);
 
 /// Runs a pipeline over a topic of these records up to its end; gives its summary and the dead letters: which source
 /// refused which record, and why.
-fn run(plan: &str, sent: &[Sent<'_>]) -> (haldane::kafka::summary::Summary, Vec<[String; 3]>) {
+fn run(plan: &str, sent: &[Sent<'_>]) -> (haldane::kafka::summary::RunSummary, Vec<[String; 3]>) {
     let broker = Broker::shared();
     let (settings, topic) = (settings(broker), broker.topic("events", 1));
     let plan = load(&plan.replace("topic: events", &format!("topic: {topic}"))).unwrap();
@@ -128,7 +128,7 @@ fn run(plan: &str, sent: &[Sent<'_>]) -> (haldane::kafka::summary::Summary, Vec<
         producer.send(record).unwrap();
     }
     producer.settle().unwrap();
-    let options = Options { until_end: true, ..SMALL_STEPS };
+    let options = RunOptions { until_end: true, ..SMALL_STEPS };
     let summary = standalone::run(&plan, &settings, options, Audience::none(), &AtomicBool::new(false)).unwrap();
     let mut letters = Vec::new();
     whole_topic::read(&connection, &settings.topics.dead_letter, |message| {

@@ -8,7 +8,7 @@ use haldane::config;
 use haldane::decode::{Decoded, Record, decoder};
 use haldane::event::{Poison, row_id, stable_hash};
 use haldane::plan::*;
-use haldane::replay::{self, Options};
+use haldane::replay::{self, ReplayOptions};
 use haldane::sim::rng::Rng;
 use serde_json::{Value, json};
 
@@ -562,7 +562,7 @@ fn files_of_lines_hold_messages_in_json() {
         .to_string()
     };
     fs::write(&lines, (0..30).map(line).collect::<Vec<_>>().join("\n")).unwrap();
-    let mut replay = replay::open(&plan(), &[lines], &Options::default()).unwrap();
+    let mut replay = replay::open(&plan(), &[lines], &ReplayOptions::default()).unwrap();
     let n = rows_taken(&mut replay);
     assert_eq!((n, replay.passed_over()), (30, 10));
 }

@@ -14,8 +14,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicr
 use haldane::config;
 use haldane::engine::{Effects, Engine};
 use haldane::event::Micros;
-use haldane::judge::{Status, WindowRow};
-use haldane::replay::{self, Options, Step};
+use haldane::judge::{RowStatus, WindowRow};
+use haldane::replay::{self, ReplayOptions, ReplayStep};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn root() -> PathBuf {
@@ -27,16 +27,16 @@ fn windows(change: impl Fn(&str) -> String) -> Vec<WindowRow> {
     let text = std::fs::read_to_string(root().join("pipelines/flights.yaml")).expect("the pipeline");
     let plan = config::parse(&change(&text), "flights.yaml", &root().join("pipelines")).expect("a valid pipeline").plan;
     let files = ["predictions", "outcomes"].map(|name| root().join(format!("pipelines/data/flights.{name}.parquet")));
-    let replay = replay::open(&plan, &files, &Options::default()).expect("readable files");
+    let replay = replay::open(&plan, &files, &ReplayOptions::default()).expect("readable files");
     let mut engine = Engine::new(Arc::clone(&plan), replay.lanes());
     let mut effects = Effects::default();
     for step in replay {
         match step.expect("a readable row group") {
-            Step::Batch(batch) => effects.extend(engine.step(&batch)),
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::Batch(batch) => effects.extend(engine.step(&batch)),
+            ReplayStep::End { source, lane, next_offset } => {
                 effects.extend(engine.progress(lane, source, next_offset, true, true));
             }
-            Step::Refused(refused) => panic!("the log has no bad rows: {refused:?}"),
+            ReplayStep::Refused(refused) => panic!("the log has no bad rows: {refused:?}"),
         }
     }
     effects.windows
@@ -167,7 +167,7 @@ impl Check {
         self.n += 1;
         let fits = match (row.value, expected) {
             (Some(ours), Some(theirs)) => (ours - theirs).abs() <= (relative * theirs.abs()).max(1e-12),
-            (None, None) => row.status != Status::Ok,
+            (None, None) => row.status != RowStatus::Ok,
             _ => false,
         };
         self.note(fits, what, row, expected);

@@ -8,7 +8,7 @@ use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
 use haldane::judge::{ALL_VERSIONS, WindowRow};
 use haldane::plan::{Baseline, Plan, WindowKind};
-use haldane::scan::Counts;
+use haldane::scan::LaneCounts;
 
 use crate::world::{self, Event};
 
@@ -68,12 +68,12 @@ impl Run<'_> {
         }
     }
 
-    fn finish(mut self) -> (BTreeMap<String, WindowRow>, Counts) {
+    fn finish(mut self) -> (BTreeMap<String, WindowRow>, LaneCounts) {
         for ((source, lane), events) in self.streams.clone() {
             let effects = self.engine.progress(lane, source, events.len() as i64, true, true);
             self.keep(effects);
         }
-        let counts = self.engine.counts().into_values().fold(Counts::default(), |mut sum, one| {
+        let counts = self.engine.counts().into_values().fold(LaneCounts::default(), |mut sum, one| {
             sum += one;
             sum
         });
@@ -82,7 +82,7 @@ impl Run<'_> {
 }
 
 /// What comes of a log, and what was counted, where partition 1 was read up to a time before partition 0 spoke again.
-fn passed(plan: &Arc<Plan>, log: &[Event], until: Micros) -> (BTreeMap<String, WindowRow>, Counts) {
+fn passed(plan: &Arc<Plan>, log: &[Event], until: Micros) -> (BTreeMap<String, WindowRow>, LaneCounts) {
     let engine = Engine::new(Arc::clone(plan), 2);
     let mut run = Run { engine, streams: world::streams(log, 2), rows: BTreeMap::new() };
     let steps = |range: std::ops::Range<Micros>| range.step_by(STEP as usize);

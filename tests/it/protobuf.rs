@@ -9,7 +9,7 @@ use haldane::config;
 use haldane::decode::schema::SchemaId;
 use haldane::decode::{Decoded, Record, decoder};
 use haldane::event::{Poison, stable_hash};
-use haldane::kafka::ports::{Found, Schemas as _};
+use haldane::kafka::ports::{SchemaLookup, Schemas as _};
 use haldane::plan::Plan;
 use haldane::registry::Registry;
 use serde_json::Value;
@@ -503,7 +503,7 @@ fn a_set_of_descriptors_in_a_file_is_a_schema_of_the_registry() {
                 registry: { schemas: { '9': every.desc } }\n";
     let pipeline = config::parse(text, "p.yaml", &folder).unwrap_or_else(|error| panic!("{error}"));
     let registry = Registry::open(&pipeline.registry.expect("a registry")).expect("files");
-    let Found::Here(schema) = registry.find(SchemaId::Number(9)) else { panic!("it is there") };
+    let SchemaLookup::Here(schema) = registry.find(SchemaId::Number(9)) else { panic!("it is there") };
     let mut decoder = decoder(&pipeline.plan, 0, 0);
     decoder.learn(SchemaId::Number(9), Some(&schema));
     let whole = std::fs::read(folder.join("whole.pb")).expect("a file");

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use haldane::config::{self, RegistryConfig};
 use haldane::decode::schema::SchemaId;
-use haldane::kafka::ports::{Found, Schemas as _};
+use haldane::kafka::ports::{SchemaLookup, Schemas as _};
 use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::scanning;
-use haldane::kafka::standalone::Options;
-use haldane::kafka::watch::{Audience, Watch};
+use haldane::kafka::standalone::RunOptions;
+use haldane::kafka::watch::{Audience, RunObserver};
 use haldane::registry::Registry;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
@@ -34,8 +34,8 @@ fn open(text: &str, base: &Path) -> Registry {
     Registry::open(&pipeline.registry.expect("a registry")).expect("files that can be read")
 }
 
-fn here(texts: &[&str]) -> Found {
-    Found::Here(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into())
+fn here(texts: &[&str]) -> SchemaLookup {
+    SchemaLookup::Here(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into())
 }
 
 fn of(double: &Double) -> Registry {
@@ -67,8 +67,8 @@ fn a_schema_is_asked_for_once_and_comes_with_those_that_it_refers_to() {
 #[test]
 fn no_such_schema_is_no_outage_and_an_outage_is_not_that() {
     let double = Double::start();
-    assert_eq!(of(&double).find(SchemaId::Number(7)), Found::Missing);
-    assert_eq!(of(&double).find(SchemaId::Fingerprint(7)), Found::Missing, "registries know no fingerprints");
+    assert_eq!(of(&double).find(SchemaId::Number(7)), SchemaLookup::Missing);
+    assert_eq!(of(&double).find(SchemaId::Fingerprint(7)), SchemaLookup::Missing, "registries know no fingerprints");
     let guid = SchemaId::Uuid(0x7b5f_0c1e_2a34_4d8a_9f10_0123_4567_89ab);
     double.tell("/schemas/guids/7b5f0c1e-2a34-4d8a-9f10-0123456789ab", &json!({ "schema": "by name" }));
     assert_eq!(of(&double).find(guid), here(&["by name"]));
@@ -79,16 +79,16 @@ fn no_such_schema_is_no_outage_and_an_outage_is_not_that() {
         double.fail("/schemas/ids/1", &[failure]);
         let registry = of(&double);
         assert_eq!(registry.answers(), Some(true));
-        assert!(matches!(registry.find(SchemaId::Number(1)), Found::Away(_)), "{failure:?}");
+        assert!(matches!(registry.find(SchemaId::Number(1)), SchemaLookup::Away(_)), "{failure:?}");
         assert_eq!(registry.answers(), Some(false));
         let asked = double.asked().len();
-        assert!(matches!(registry.find(SchemaId::Number(1)), Found::Away(_)), "it is not asked all the time");
+        assert!(matches!(registry.find(SchemaId::Number(1)), SchemaLookup::Away(_)), "it is not asked all the time");
         assert_eq!(double.asked().len(), asked);
     }
     double.tell("/schemas/ids/2", &json!("no schema at all"));
-    assert!(matches!(of(&double).find(SchemaId::Number(2)), Found::Away(_)));
+    assert!(matches!(of(&double).find(SchemaId::Number(2)), SchemaLookup::Away(_)));
     let gone = RegistryConfig { url: Some("http://127.0.0.1:1".to_owned()), ..RegistryConfig::default() };
-    assert!(matches!(Registry::open(&gone).expect("a registry").find(SchemaId::Number(1)), Found::Away(_)));
+    assert!(matches!(Registry::open(&gone).expect("a registry").find(SchemaId::Number(1)), SchemaLookup::Away(_)));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn what_the_registry_said_is_known_without_it_ever_after() {
     std::fs::write(folder.path().join("2.avsc"), "\"long\"").expect("a file");
     let files = open("schemas: { '2': 2.avsc }", folder.path());
     assert_eq!((files.find(SchemaId::Number(2)), files.answers()), (here(&["\"long\""]), None));
-    assert_eq!(files.find(SchemaId::Number(1)), Found::Missing);
+    assert_eq!(files.find(SchemaId::Number(1)), SchemaLookup::Missing);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn apicurio_is_asked_by_its_own_interface_where_that_is_named() {
     let registry = open(&format!("url: '{}/apis/registry/v2', frame: apicurio8", double.url()), Path::new(""));
     assert_eq!(registry.find(SchemaId::Global(7)), here(&[r#"{"type":"record"}"#]));
     assert_eq!(registry.find(SchemaId::Content(8)), here(&[r#"{"type":"enum"}"#]));
-    assert_eq!(registry.find(SchemaId::Global(9)), Found::Missing);
+    assert_eq!(registry.find(SchemaId::Global(9)), SchemaLookup::Missing);
 }
 
 #[test]
@@ -227,7 +227,7 @@ struct Seen {
     was_away: AtomicBool,
 }
 
-impl Watch for Seen {
+impl RunObserver for Seen {
     fn read(&self, portion: &ReadPortion) {
         let offsets = portion.batch.offset.values().iter().map(|offset| (portion.lane, *offset));
         self.offsets.lock().unwrap().extend(offsets);
@@ -275,7 +275,7 @@ fn members_of_a_group_wait_for_a_schema_while_others_join_and_lose_no_record() {
     let pipeline = config::parse(&pipeline("avro", &topic, &double), "p.yaml", Path::new("")).expect("a pipeline");
     let kafka = pipeline.kafka.expect("a cluster");
     let (seen, stop) = (Seen::default(), AtomicBool::new(false));
-    let member = || scanning::run(&pipeline.plan, &kafka, Options::default(), Audience::watching(&seen), &stop);
+    let member = || scanning::run(&pipeline.plan, &kafka, RunOptions::default(), Audience::watching(&seen), &stop);
     std::thread::scope(|scope| {
         let first = scope.spawn(member);
         seen.wait(|n, was_away| was_away && n == 500);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use haldane::error::Fault;
 use haldane::event::{EventKind, Poison, SECOND};
-use haldane::files::Place;
+use haldane::files::RowPosition;
 use haldane::plan::*;
-use haldane::replay::{self, Options, Refused, Replay, Step};
+use haldane::replay::{self, Refused, Replay, ReplayOptions, ReplayStep};
 use parquet::arrow::ArrowWriter;
 
 use crate::world;
@@ -27,8 +27,8 @@ fn plan() -> Arc<Plan> {
     let mut plan = world::plan(WindowKind::Sliding { size: 3600 * SECOND, slide: 3600 * SECOND });
     plan.time.pane = 3600 * SECOND;
     let column = |name: &str, role| NumericColumn { name: name.into(), role, cut: world::cut(-100.0, 3000.0) };
-    plan.columns.numeric = FEATURES.iter().map(|name| column(name, Role::Feature)).collect();
-    plan.columns.numeric.extend([column("score", Role::Score), column("latency", Role::Latency)]);
+    plan.columns.numeric = FEATURES.iter().map(|name| column(name, ColumnRole::Feature)).collect();
+    plan.columns.numeric.extend([column("score", ColumnRole::Score), column("latency", ColumnRole::Latency)]);
     plan.columns.categorical = CATEGORIES.iter().map(|&name| CategoricalColumn::new(name)).collect();
     let mut numeric: Vec<_> = FEATURES.iter().map(|name| number(&format!("features_num.{name}"))).collect();
     numeric.extend([number("score"), number("latency_ms")]);
@@ -36,8 +36,8 @@ fn plan() -> Arc<Plan> {
     plan.sources[0].mapping = Mapping {
         id: Some(path("prediction_id")),
         event_time: time.clone(),
-        model: Field::Path(path("model")),
-        version: Field::Path(path("version")),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
         segments: vec![path("cohort")],
         numeric,
         categorical: CATEGORIES.iter().map(|name| Some(path(&format!("features_cat.{name}")))).collect(),
@@ -49,7 +49,7 @@ fn plan() -> Arc<Plan> {
     plan.sources[1].mapping = Mapping {
         id: Some(path("prediction_id")),
         event_time: time,
-        model: Field::Path(path("model")),
+        model: FieldSource::Path(path("model")),
         label: Some(path("label")),
         ..Mapping::default()
     };
@@ -61,7 +61,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn open(files: &[PathBuf]) -> haldane::error::Result<Replay> {
-    replay::open(&plan(), files, &Options::default())
+    replay::open(&plan(), files, &ReplayOptions::default())
 }
 
 /// What a replay gave, row by row: (source, lane, offset, broker time, id), and ends and refused rows.
@@ -78,9 +78,9 @@ fn rows(replay: Replay) -> Rows {
     let mut rows = Rows::default();
     for step in replay {
         match step.unwrap() {
-            Step::Batch(batch) => take(&mut rows, &batch),
-            Step::Refused(refused) => rows.refused.extend(refused),
-            Step::End { source, lane, next_offset } => rows.ends.push((source, lane, next_offset)),
+            ReplayStep::Batch(batch) => take(&mut rows, &batch),
+            ReplayStep::Refused(refused) => rows.refused.extend(refused),
+            ReplayStep::End { source, lane, next_offset } => rows.ends.push((source, lane, next_offset)),
         }
     }
     rows
@@ -102,7 +102,7 @@ fn take(rows: &mut Rows, batch: &haldane::batch::EventBatch) {
 }
 
 fn batched(files: &[PathBuf], batch_rows: usize) -> Rows {
-    let options = Options { batch_rows, ..Options::default() };
+    let options = ReplayOptions { batch_rows, ..ReplayOptions::default() };
     rows(replay::open(&plan(), files, &options).unwrap())
 }
 
@@ -263,8 +263,8 @@ fn a_bad_line_is_refused_and_its_neighbours_are_kept() {
     let reasons: Vec<Poison> = rows.refused.iter().map(|refused| refused.reject.reason).collect();
     assert_eq!(reasons, bad.map(|(_, reason)| reason));
     let offsets: Vec<i64> = rows.refused.iter().map(|refused| refused.reject.offset).collect();
-    let places: Vec<Place> = rows.refused.iter().map(|refused| refused.place).collect();
-    assert_eq!(places, [2, 5, 8, 11, 14].map(Place::Line), "a blank line is no record");
+    let places: Vec<RowPosition> = rows.refused.iter().map(|refused| refused.place).collect();
+    assert_eq!(places, [2, 5, 8, 11, 14].map(RowPosition::Line), "a blank line is no record");
     assert_eq!(offsets, [1, 3, 5, 7, 9]);
     assert_eq!(rows.refused[1].payload.as_deref(), Some("[1,2,3]"));
     assert_eq!((&*rows.refused[1].file, rows.refused[1].source), (path.as_path(), 0));
@@ -403,7 +403,7 @@ fn a_file_can_be_named_for_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("labelled.csv");
     fs::write(&path, "event_time,prediction_id,version,label\n1367575215765021,a,v1,1\n").unwrap();
-    let options = Options { outcomes: vec![path.clone()], ..Options::default() };
+    let options = ReplayOptions { outcomes: vec![path.clone()], ..ReplayOptions::default() };
     let rows = rows(replay::open(&plan(), &[], &options).unwrap());
     assert_eq!(rows.order.iter().map(|row| row.0).collect::<Vec<_>>(), [1]);
 
@@ -437,7 +437,7 @@ fn a_file_that_tells_no_time_at_all_is_explained() {
         (csv, ", read as outcomes: no column tells when an event happened or arrived"),
         (jsonl, ": line 1 does not tell when it happened or arrived"),
     ] {
-        let error = replay::open(&plan, std::slice::from_ref(&path), &Options::default()).unwrap_err();
+        let error = replay::open(&plan, std::slice::from_ref(&path), &ReplayOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("{}{message}", path.display()));
         assert!(error.advice().unwrap().contains("ingest_time"));
     }

@@ -28,7 +28,7 @@ impl Trace {
         for row in effects.windows {
             let identity = WindowRow {
                 revision: 0,
-                status: haldane::judge::Status::Ok,
+                status: haldane::judge::RowStatus::Ok,
                 value: None,
                 low: None,
                 high: None,

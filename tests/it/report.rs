@@ -8,8 +8,8 @@ use haldane::engine::Effects;
 use haldane::event::{Poison, Reject};
 use haldane::plan::Compat;
 use haldane::report::model::{Beside, Comparison, Figure, Outcome};
-use haldane::report::{self, Filter, Request};
-use haldane::store::{Every, Store, Table, Writer};
+use haldane::report::{self, CompareRequest, Filter};
+use haldane::store::{Every, Store, StoreTable, StoreWriter};
 use jsonschema::Validator;
 
 use crate::oracle::Reference;
@@ -23,7 +23,7 @@ fn data(name: &str) -> PathBuf {
 
 /// One day of one version (`all` for both) against the reference, with nothing but the files.
 fn day(start: i64, version: &str) -> Comparison {
-    let request = Request {
+    let request = CompareRequest {
         reference: vec![data("flights.reference.parquet")],
         current: vec![data("flights.predictions.parquet")],
         outcomes: vec![data("flights.outcomes.parquet")],
@@ -33,7 +33,7 @@ fn day(start: i64, version: &str) -> Comparison {
             until: Some(start + DAY),
         },
         compat: vec![Compat::Eps1e4, Compat::Eps1e6, Compat::Nannyml],
-        ..Request::default()
+        ..CompareRequest::default()
     };
     report::compare(&request, None).expect("a day of the log")
 }
@@ -146,10 +146,10 @@ fn figures_of_the_flights_log_are_the_reference_numbers() {
 #[test]
 fn a_pipeline_and_guesses_find_the_same_drift() {
     let plan = haldane::config::reading_plan(&data("../flights.yaml")).expect("a pipeline").plan;
-    let request = Request {
+    let request = CompareRequest {
         reference: vec![data("flights.reference.parquet")],
         current: vec![data("flights.predictions.parquet")],
-        ..Request::default()
+        ..CompareRequest::default()
     };
     let (guessed, told) = (report::compare(&request, None), report::compare(&request, Some(&plan)));
     let (guessed, told) = (guessed.expect("guesses"), told.expect("a pipeline"));
@@ -191,8 +191,11 @@ fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn no_bad_column_fails_a_report() {
     let files = [0, 1].map(|side| written("bad.csv", &bad(side)));
-    let request =
-        Request { reference: vec![files[0].1.clone()], current: vec![files[1].1.clone()], ..Request::default() };
+    let request = CompareRequest {
+        reference: vec![files[0].1.clone()],
+        current: vec![files[1].1.clone()],
+        ..CompareRequest::default()
+    };
     let comparison = report::compare(&request, None).expect("a report");
     let tested: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
     let untested: BTreeMap<&str, &str> =
@@ -232,8 +235,11 @@ fn hostile(side: usize) -> String {
 #[test]
 fn hostile_names_and_values_stay_texts() {
     let files = [0, 1].map(|side| written("<u>'a'&b.csv", &hostile(side)));
-    let request =
-        Request { reference: vec![files[0].1.clone()], current: vec![files[1].1.clone()], ..Request::default() };
+    let request = CompareRequest {
+        reference: vec![files[0].1.clone()],
+        current: vec![files[1].1.clone()],
+        ..CompareRequest::default()
+    };
     let mut report = report::report(Some(report::compare(&request, None).expect("a report")), None);
     assert_eq!(report.verdict.outcome, Outcome::Drift);
     let log = report::Log {
@@ -277,7 +283,8 @@ fn nothing_differs_from_itself_in_any_format() {
     let csv = (0..400).map(|row| format!("{},k{}\n", (row * 31) % 97, row % 3)).collect::<Vec<_>>().concat();
     for (name, text) in [("log.jsonl", lines), ("log.csv", format!("a.x,kind\n{csv}"))] {
         let (_dir, path) = written(name, &text);
-        let request = Request { reference: vec![path.clone()], current: vec![path], ..Request::default() };
+        let request =
+            CompareRequest { reference: vec![path.clone()], current: vec![path], ..CompareRequest::default() };
         let comparison = report::compare(&request, None).expect("a report");
         let names: Vec<&str> = comparison.columns.iter().map(|column| column.column.as_str()).collect();
         assert_eq!(names.len(), 2, "{name}: {names:?}");
@@ -292,9 +299,11 @@ fn rows_that_were_delivered_again_count_once() {
     let once = (0..300).map(row).collect::<Vec<_>>().concat();
     let (_a, reference) = written("once.csv", &format!("id,x,kind\n{once}"));
     let (_b, current) = written("twice.csv", &format!("id,x,kind\n{once}{once}"));
-    let comparison =
-        report::compare(&Request { reference: vec![reference], current: vec![current], ..Request::default() }, None)
-            .expect("a report");
+    let comparison = report::compare(
+        &CompareRequest { reference: vec![reference], current: vec![current], ..CompareRequest::default() },
+        None,
+    )
+    .expect("a report");
     assert_eq!((comparison.current.duplicates, comparison.current.compared), (300, 300));
     assert!(comparison.columns.iter().all(|column| column.n == 300), "{:?}", comparison.columns);
     assert!(comparison.trust.iter().any(|note| note.contains("300 rows of the current file carried an id")));
@@ -302,13 +311,13 @@ fn rows_that_were_delivered_again_count_once() {
 
 #[test]
 fn empty_files_and_ranges_are_clear_errors() {
-    let request = |current: &Path, filter: Filter| Request {
+    let request = |current: &Path, filter: Filter| CompareRequest {
         reference: vec![data("flights.reference.parquet")],
         current: vec![current.to_owned()],
         filter,
-        ..Request::default()
+        ..CompareRequest::default()
     };
-    let of = |request: &Request| report::compare(request, None).expect_err("nothing to compare");
+    let of = |request: &CompareRequest| report::compare(request, None).expect_err("nothing to compare");
     let (_dir, header) = written("header.csv", "temp,visib\n");
     let error = of(&request(&header, Filter::default()));
     assert!(error.to_string().contains("no rows to compare"), "{error}");
@@ -464,7 +473,7 @@ fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/flights.yaml");
     let plan = haldane::config::load(&path).expect("a pipeline").plan;
     let write = |effects: &Effects| {
-        let mut writer = Writer::open(&url, &plan, Every::default()).expect("a store");
+        let mut writer = StoreWriter::open(&url, &plan, Every::default()).expect("a store");
         writer.refuse(0, 0, &[Reject { offset: 0, row: 0, reason: Poison::Empty, detail: String::new() }]);
         writer.take(effects);
         writer.flush().expect("a flush");
@@ -479,7 +488,7 @@ fn a_store_without_some_tables_tells_the_rest_and_a_damaged_one_which_file() {
     assert_eq!(report["history"]["windows"], 0);
 
     let files = Store::open(&url).expect("a store").files().expect("files");
-    let file = files.iter().find(|file| file.table == Table::Decisions).expect("decisions");
+    let file = files.iter().find(|file| file.table == StoreTable::Decisions).expect("decisions");
     std::fs::write(scratch.path().join(&file.path), b"PAR1 no more").expect("a file");
     let error = told(&["--store", &url]).expect_err("a damaged file").to_string();
     assert!(error.starts_with(&format!("{} of the store is damaged", file.path)), "{error}");
@@ -498,7 +507,7 @@ pub(crate) fn compared(reference: &str, current: &str, ending: &str, positive: &
     };
     let positive = positive.iter().map(|&class| class.to_owned()).collect();
     let (reference, current) = (vec![file("reference", reference)], vec![file("current", current)]);
-    let request = Request { reference, current, positive, ..Request::default() };
+    let request = CompareRequest { reference, current, positive, ..CompareRequest::default() };
     report::compare(&request, None).expect("two files")
 }
 
@@ -608,7 +617,8 @@ fn ids_join_by_their_value_and_labels_that_do_not_count_are_problems() {
     let labels = "prediction_id,label\n".to_owned() + &(1..=500).map(label).collect::<String>();
     let of = |labels: &str| {
         let outcomes = file("labels.csv", labels);
-        let request = Request { reference: rows.clone(), current: rows.clone(), outcomes, ..Request::default() };
+        let request =
+            CompareRequest { reference: rows.clone(), current: rows.clone(), outcomes, ..CompareRequest::default() };
         report::compare(&request, None).expect("a report")
     };
     let whole = of(&labels);

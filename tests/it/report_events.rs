@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use haldane::report::{self, Request};
+use haldane::report::{self, CompareRequest};
 use serde_json::{Value, json};
 
 /// A pipeline whose records have rows, and the same for rows that were laid flat.
@@ -77,11 +77,11 @@ fn rows_in_records_and_those_that_are_taken_are_compared_as_if_they_were_laid_fl
         (of("before.jsonl", 0.0), of("after.jsonl", 4.0));
     let plan = |text: &str| haldane::config::parse(text, "p.yaml", Path::new("")).expect("a pipeline").plan;
     let compared = |text: &str, reference: &PathBuf, current: &PathBuf, outcomes: &PathBuf| {
-        let request = Request {
+        let request = CompareRequest {
             reference: vec![reference.clone()],
             current: vec![current.clone()],
             outcomes: vec![outcomes.clone()],
-            ..Request::default()
+            ..CompareRequest::default()
         };
         report::compare(&request, Some(&plan(text))).expect("two files")
     };

@@ -1,8 +1,8 @@
 //! Made-up results that several tests show, count and validate.
 
 use haldane::event::Micros;
-use haldane::format::Kept;
-use haldane::judge::{Status, WindowRow};
+use haldane::format::RecordVersion;
+use haldane::judge::{RowStatus, WindowRow};
 use haldane::plan::{Action, Authority, Signal};
 use haldane::reason::ReasonCode;
 use haldane::verdict::decision::{DecisionInputs, Exposure, Precondition, Reason, Severity, Test};
@@ -24,7 +24,7 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
         metric: "psi".to_owned(),
         convention: "deciles".to_owned(),
         revision: 0,
-        status: if value.is_some() { Status::Ok } else { Status::Insufficient },
+        status: if value.is_some() { RowStatus::Ok } else { RowStatus::Insufficient },
         value,
         low: None,
         high: None,
@@ -41,7 +41,7 @@ pub(crate) fn row(column: &str, window_end: Micros, value: Option<f64>) -> Windo
 /// A decision on fraud v2.
 pub(crate) fn decision(action: Signal) -> Decision {
     Decision {
-        format: Kept::NEW,
+        format: RecordVersion::NEW,
         id: format!("b3:{}", "0".repeat(64)),
         sequence: 1,
         episode: format!("b3:{}", "0".repeat(64)),

@@ -10,7 +10,7 @@ use haldane::config;
 use haldane::decode::{Decoded, Record, decoder};
 use haldane::event::{Poison, stable_hash};
 use haldane::plan::*;
-use haldane::replay::{self, Options};
+use haldane::replay::{self, ReplayOptions};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -248,7 +248,7 @@ fn files_say_what_they_do_not_have() {
     fs::write(&csv, "id,v,at,op,score\n1,v,1,c,0.5\n").unwrap();
     let error = |more: &str, file: &FilePath| {
         let plan = plan(&format!("    event_time: {{ path: at, unit: s }}\n{more}"));
-        replay::open(&plan, &[file.to_owned()], &Options::default()).map(|_| ()).unwrap_err().to_string()
+        replay::open(&plan, &[file.to_owned()], &ReplayOptions::default()).map(|_| ()).unwrap_err().to_string()
     };
     for file in [&lines, &csv] {
         let why = "is a value of records on Kafka, which files do not have";
@@ -266,9 +266,9 @@ pub(crate) fn rows_taken(replay: &mut replay::Replay) -> usize {
     let mut n = 0;
     for step in replay {
         match step.unwrap() {
-            replay::Step::Batch(batch) => n += batch.len(),
-            replay::Step::Refused(refused) => panic!("{refused:?}"),
-            replay::Step::End { next_offset, .. } => assert!([0, 30].contains(&next_offset)),
+            replay::ReplayStep::Batch(batch) => n += batch.len(),
+            replay::ReplayStep::Refused(refused) => panic!("{refused:?}"),
+            replay::ReplayStep::End { next_offset, .. } => assert!([0, 30].contains(&next_offset)),
         }
     }
     n
@@ -285,7 +285,7 @@ fn files_count_what_they_pass_over() {
     fs::write(&csv, format!("id,v,at,op,score\n{}", cells.collect::<String>())).unwrap();
     let plan = plan("    event_time: { path: at, unit: s }\n    id: id\n    version: v\n    where: { op: c }\n");
     for file in [lines, csv] {
-        let mut replay = replay::open(&plan, &[file], &Options::default()).unwrap();
+        let mut replay = replay::open(&plan, &[file], &ReplayOptions::default()).unwrap();
         let n = rows_taken(&mut replay);
         assert_eq!((n, replay.passed_over()), (20, 10));
     }

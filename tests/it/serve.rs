@@ -10,7 +10,7 @@ use haldane::engine::Effects;
 use haldane::error::Fault;
 use haldane::judge::WindowRow;
 use haldane::plan::Signal;
-use haldane::scan::Counts;
+use haldane::scan::LaneCounts;
 use haldane::serve::view::{DECISIONS_MAX, WINDOW_ROWS_MAX};
 use haldane::serve::{Phase, Server, Shared};
 use haldane::telemetry::FAMILIES;
@@ -62,7 +62,7 @@ fn readiness_follows_the_phase() {
 #[test]
 fn every_line_of_the_metrics_page_is_well_formed() {
     let (server, shared) = server();
-    shared.telemetry().counted(&BTreeMap::from([(0, Counts { late: 1, ..Counts::default() })]));
+    shared.telemetry().counted(&BTreeMap::from([(0, LaneCounts { late: 1, ..LaneCounts::default() })]));
     let answer = get(&server, "/metrics");
     assert_eq!(answer.status, 200);
     let text = answer.text();

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use haldane::error::{Error, Result};
-use haldane::query::{Answer, Desk, Format, QueryLimits, Session};
+use haldane::query::{Desk, OutputFormat, QueryLimits, ResultSet, Session};
 use haldane::serve::{Server, Shared};
 use haldane::store::Store;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn desk_over(store: &str, limits: QueryLimits) -> Desk {
     Desk::open(Session::new(limits).unwrap().with_store(Store::open(store).unwrap()).with_paths()).unwrap()
 }
 
-fn ask(sql: &str) -> Result<Answer> {
+fn ask(sql: &str) -> Result<ResultSet> {
     static DESK: OnceLock<Desk> = OnceLock::new();
     DESK.get_or_init(|| desk(QueryLimits::default())).ask(sql)
 }
@@ -47,8 +47,8 @@ pub fn rows(sql: &str) -> Vec<Value> {
     rows_in(&ask(sql).unwrap_or_else(|error| panic!("{error}\n{sql}")))
 }
 
-fn rows_in(answer: &Answer) -> Vec<Value> {
-    serde_json::from_slice(&answer.write(Format::Json).unwrap()).unwrap()
+fn rows_in(answer: &ResultSet) -> Vec<Value> {
+    serde_json::from_slice(&answer.write(OutputFormat::Json).unwrap()).unwrap()
 }
 
 pub fn number(sql: &str) -> f64 {

@@ -10,7 +10,7 @@ use haldane::engine::{Effects, Engine};
 use haldane::error::Result;
 use haldane::event::{Micros, SECOND};
 use haldane::plan::{Authority, Plan, WindowKind};
-use haldane::serve::{Access, Ask, Phase, Server, Shared};
+use haldane::serve::{Access, CommandSender, Phase, Server, Shared};
 use haldane::verdict::{Command, CommandResult};
 
 use crate::world::{self, Event};
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Desk {
     }
 }
 
-impl Ask for Desk {
+impl CommandSender for Desk {
     fn ask(&self, command: &Command, _wait: Duration) -> Result<Option<CommandResult>> {
         let effects = self.live.lock().unwrap().engine.command(command.clone());
         self.shared.upgrade().unwrap().publish(&effects);

@@ -19,8 +19,8 @@ use haldane::error::Fault;
 use haldane::event::{Micros, SECOND};
 use haldane::judge::WindowRow;
 use haldane::plan::{Plan, WindowKind};
-use haldane::scan::{Checkpoint, Tally};
-use haldane::store::{Every, Keep, Selection, Store, Table, Writer, compact_over, sizes};
+use haldane::scan::{Checkpoint, StreamCounts};
+use haldane::store::{Every, Keep, RowFilter, Store, StoreTable, StoreWriter, compact_over, sizes};
 use haldane::verdict::Decision;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
@@ -35,8 +35,8 @@ use crate::world::{self, Event, Rng};
 const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
 const OFTEN: Every = Every { span: 60 * SECOND, rows: 1_000_000 };
 
-pub(crate) fn everything() -> Selection {
-    Selection::default()
+pub(crate) fn everything() -> RowFilter {
+    RowFilter::default()
 }
 
 /// Runs the program with the words; what it prints.
@@ -86,7 +86,14 @@ fn a_replay_leaves_every_result_in_the_store_and_a_second_one_adds_none() {
     let files = kept.files().unwrap();
     assert_eq!(
         sizes(&files).keys().copied().collect::<Vec<_>>(),
-        [Table::Windows, Table::Verdicts, Table::Decisions, Table::Panes, Table::Columns, Table::Quality]
+        [
+            StoreTable::Windows,
+            StoreTable::Verdicts,
+            StoreTable::Decisions,
+            StoreTable::Panes,
+            StoreTable::Columns,
+            StoreTable::Quality
+        ]
     );
     replay_fraud(&store, &[]);
     assert!(kept.files().unwrap() == files, "everything was recognised");
@@ -100,12 +107,12 @@ fn a_selection_leaves_out_other_days_and_models() {
     let all = store.windows(&everything()).unwrap();
     let middle = all[all.len() / 2].window_start;
     let model = all[0].model.clone();
-    let before = Selection { model: Some(model), to: Some(middle), ..everything() };
-    let after = Selection { from: Some(middle), ..everything() };
+    let before = RowFilter { model: Some(model), to: Some(middle), ..everything() };
+    let after = RowFilter { from: Some(middle), ..everything() };
     let (before, after) = (store.windows(&before).unwrap(), store.windows(&after).unwrap());
     assert!(!before.is_empty() && before.len() + after.len() == all.len());
     assert!(before.iter().all(|row| row.window_start < middle));
-    let nobody = Selection { model: Some("nobody".to_owned()), ..everything() };
+    let nobody = RowFilter { model: Some("nobody".to_owned()), ..everything() };
     assert_eq!(store.windows(&nobody).unwrap(), []);
     let last = store.final_windows(&everything()).unwrap();
     assert!(last.len() <= all.len() && !last.is_empty());
@@ -116,7 +123,7 @@ fn another_pipeline_and_no_store_at_all_are_refused() {
     let scratch = tempfile::tempdir().unwrap();
     replay_fraud(scratch.path(), &[]);
     let plan = Arc::new(world::plan(TUMBLING));
-    let error = Writer::open(scratch.path().to_str().unwrap(), &plan, OFTEN).unwrap_err();
+    let error = StoreWriter::open(scratch.path().to_str().unwrap(), &plan, OFTEN).unwrap_err();
     assert!(error.to_string().contains("is that of pipeline fraud"), "{error}");
     let empty = tempfile::tempdir().unwrap();
     for url in [empty.path().to_str().unwrap(), "/no/such/place"] {
@@ -252,7 +259,7 @@ impl Durable {
         let failing = Failing::during(fail_at..usize::MAX, happens);
         let failing = Arc::new(Failing { inner: Arc::clone(&self.objects), reading_too: false, ..failing });
         let every = Every { span: 6 * plan.time.pane, ..OFTEN };
-        let mut writer = Writer::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, every).unwrap();
+        let mut writer = StoreWriter::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, every).unwrap();
         let mut engine = Engine::new(Arc::clone(plan), lanes).keeping_panes(true);
         engine.restore_rollouts(self.states.values().cloned().collect());
         let mut from = BTreeMap::new();
@@ -307,7 +314,7 @@ impl Durable {
 
 fn identity(row: &WindowRow) -> String {
     let bare = WindowRow {
-        status: haldane::judge::Status::Ok,
+        status: haldane::judge::RowStatus::Ok,
         value: None,
         low: None,
         high: None,
@@ -331,7 +338,7 @@ pub(crate) fn panes(store: &Store) -> BTreeSet<String> {
 /// The same, of panes that start before a time.
 pub(crate) fn panes_before(store: &Store, end: Micros) -> BTreeSet<String> {
     let mut all = Vec::new();
-    for batch in store.batches(Table::Panes, &everything()).unwrap() {
+    for batch in store.batches(StoreTable::Panes, &everything()).unwrap() {
         let starts = batch["pane_start"].as_primitive::<TimestampMicrosecondType>().clone();
         let keep: Vec<usize> =
             (0..batch.num_columns()).filter(|&at| batch.schema().field(at).name() != "upto").collect();
@@ -397,7 +404,7 @@ fn a_second_writer_is_noticed() {
 pub(crate) fn a_second_writer_is_told_so(objects: &Arc<dyn ObjectStore>) {
     let log = world::log(7, 300);
     let plan = Arc::new(world::plan(TUMBLING));
-    let open = || Writer::over(Arc::clone(objects), &plan, OFTEN).unwrap();
+    let open = || StoreWriter::over(Arc::clone(objects), &plan, OFTEN).unwrap();
     let mut writers = [open(), open()];
     let streams = world::streams(&log, 1);
     let mut engine = Engine::new(Arc::clone(&plan), 1);
@@ -464,14 +471,14 @@ impl Then {
 fn written(plan: &Arc<Plan>, said: &[Effects], failing: Failing, then: Then) -> Durable {
     let failing = Arc::new(failing);
     let objects = Arc::clone(&failing.inner);
-    let over = || Writer::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, OFTEN);
+    let over = || StoreWriter::over(Arc::clone(&failing) as Arc<dyn ObjectStore>, plan, OFTEN);
     let open = || (0..5).find_map(|_| over().ok()).unwrap();
     let (mut writer, mut at) = (open(), 0);
     while at < said.len() || !writer.is_clean() {
         if let Some(effects) = said.get(at) {
             writer.take(effects);
             at += 1;
-            let tally = Tally { next_offset: 10 * at as i64, rows: 10 * at as u64, ..Tally::default() };
+            let tally = StreamCounts { next_offset: 10 * at as i64, rows: 10 * at as u64, ..StreamCounts::default() };
             writer.tally(0, 0, &tally);
         }
         let is_due = at == said.len() || writer.holds_records() || writer.is_due();
@@ -516,7 +523,7 @@ impl Durable {
     }
 
     fn rows_read(&self) -> u64 {
-        let batches = self.store().batches(Table::Quality, &everything()).unwrap();
+        let batches = self.store().batches(StoreTable::Quality, &everything()).unwrap();
         batches.iter().flat_map(|batch| batch["rows"].as_primitive::<UInt64Type>().iter().flatten()).sum()
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use haldane::act::Seen;
-use haldane::engine::Memory;
+use haldane::act::ObservedShare;
+use haldane::engine::MemoryUse;
 use haldane::event::{EventKind, Poison, Reject};
 use haldane::judge::WindowRow;
 use haldane::name::Name;
 use haldane::plan::Signal;
-use haldane::scan::{Counts, LabelCounts};
+use haldane::scan::{LabelCounts, LaneCounts};
 use haldane::targets::Subject;
 use haldane::targets::watch::Event;
 use haldane::telemetry::{Acting, FAMILIES, Lag, METRIC_SERIES_MAX, Refusal, Telemetry};
@@ -24,13 +24,13 @@ fn busy() -> Telemetry {
     telemetry.ingested(EventKind::Prediction, 8_192, 1_000_000);
     telemetry.rejected(&[Reject { offset: 1, row: 0, reason: Poison::Malformed, detail: String::new() }]);
     let labels = LabelCounts { joined: 5, ..LabelCounts::default() };
-    let first = Counts { late: 1, duplicates: 3, ..Counts::default() };
+    let first = LaneCounts { late: 1, duplicates: 3, ..LaneCounts::default() };
     telemetry.counted(&BTreeMap::from([(0, first)]));
-    telemetry.counted(&BTreeMap::from([(0, first), (1, Counts { late: 3, labels, ..Counts::default() })]));
+    telemetry.counted(&BTreeMap::from([(0, first), (1, LaneCounts { late: 3, labels, ..LaneCounts::default() })]));
     telemetry.stepped(Duration::from_millis(2));
-    telemetry.remembered("scan-0", &Memory { labels: 5, ids: 7, ..Memory::default() }, 0);
-    telemetry.remembered("scan-1", &Memory { labels: 6, ..Memory::default() }, 9);
-    telemetry.remembered("scan-0", &Memory { labels: 3, open_panes: 2, ..Memory::default() }, 0);
+    telemetry.remembered("scan-0", &MemoryUse { labels: 5, ids: 7, ..MemoryUse::default() }, 0);
+    telemetry.remembered("scan-1", &MemoryUse { labels: 6, ..MemoryUse::default() }, 9);
+    telemetry.remembered("scan-0", &MemoryUse { labels: 3, open_panes: 2, ..MemoryUse::default() }, 0);
     telemetry.passed_over(EventKind::Feature, 6);
     telemetry.skipped(4);
     telemetry.outage("store", Duration::from_secs(12));
@@ -52,7 +52,7 @@ fn busy() -> Telemetry {
 fn act(acting: &Acting) {
     let [rollout, model, candidate, baseline, decision] = ["r", "m", "v2", "v1", "b3:1"].map(str::to_owned);
     let subject = Subject { rollout, model, candidate, baseline, decision };
-    let seen = Seen { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
+    let seen = ObservedShare { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
     acting.begins("route", false);
     acting.begins("chat", true);
     acting.saw("route", Event::Looked(&subject, &Ok(seen)), 1_000_000);

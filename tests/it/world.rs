@@ -97,9 +97,9 @@ pub fn plan(window: WindowKind) -> Plan {
         segments: vec!["region".into()],
         columns: Columns {
             numeric: vec![
-                numeric("x", Role::Feature, cut(-3.0, 3.0)),
-                numeric("score", Role::Score, Arc::clone(&score_cut)),
-                numeric("latency", Role::Latency, cut(0.0, 100.0)),
+                numeric("x", ColumnRole::Feature, cut(-3.0, 3.0)),
+                numeric("score", ColumnRole::Score, Arc::clone(&score_cut)),
+                numeric("latency", ColumnRole::Latency, cut(0.0, 100.0)),
             ],
             categorical: vec![CategoricalColumn {
                 name: "color".into(),

@@ -14,7 +14,7 @@ use haldane::judge::{ALL_VERSIONS, WindowRow};
 use haldane::kafka::cloud_event;
 use haldane::kafka::ports::Incoming;
 use haldane::kafka::reader::record;
-use haldane::store::{Selection, Store};
+use haldane::store::{RowFilter, Store};
 use haldane::verdict::chain::Chain;
 use haldane::verdict::{CommandResult, Decision, RolloutState, Scheduled, with_ended};
 use object_store::ObjectStore;
@@ -439,7 +439,7 @@ fn compare_decisions(
 /// What is in the store is what was said.
 fn stored(left: &Left, expected: &Said, said: &Said, findings: &mut Findings) {
     let objects = Arc::clone(&left.objects) as Arc<dyn ObjectStore>;
-    let all = Selection::default();
+    let all = RowFilter::default();
     let read = Store::over(objects).and_then(|store| {
         store.verify()?;
         Ok((store.final_windows(&all)?, store.decisions(&all)?, store.windows(&all)?))

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use haldane::event::Micros;
-use haldane::kafka::ports::{Machine, Pending};
+use haldane::kafka::ports::{Machine, PendingRequest};
 
 use crate::broker::with;
 use crate::scenario::EPOCH;
@@ -35,7 +35,7 @@ impl Machine for Host {
         _: &str,
         every: Duration,
         ask: Box<dyn FnMut() -> bool + Send>,
-    ) -> std::io::Result<Box<dyn Pending>> {
+    ) -> std::io::Result<Box<dyn PendingRequest>> {
         let (host, next) = (*self, self.now() + every);
         Ok(Box::new(Asked { host, every, state: Mutex::new((next, false, ask)) }))
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for Asked {
     }
 }
 
-impl Pending for Asked {
+impl PendingRequest for Asked {
     fn is_over(&self) -> bool {
         let mut state = self.state.lock().expect("one thread");
         let now = self.host.now();

@@ -8,7 +8,7 @@ use haldane::error::Result;
 use haldane::kafka::keeping::Keeping;
 use haldane::kafka::reader::ReadPortion;
 use haldane::kafka::watch::Keeper;
-use haldane::scan::{Counts, Tally};
+use haldane::scan::{LaneCounts, StreamCounts};
 
 use crate::broker::with;
 use crate::fate::Who;
@@ -57,11 +57,11 @@ impl Keeper for Kept {
         self.ask(0, |store| store.counted_upto(source, lane))
     }
 
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (LaneCounts, LaneCounts)) {
         self.ask((), |store| store.took(portion, fresh, counts));
     }
 
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         self.ask((), |store| store.tallied(source, lane, tally));
     }
 

@@ -11,9 +11,9 @@ use haldane::kafka::judging;
 use haldane::kafka::keeping::{self, Keeping};
 use haldane::kafka::ports::Cluster;
 use haldane::kafka::scanning;
-use haldane::kafka::standalone::{News, Options, Service, Term};
+use haldane::kafka::standalone::{RunOptions, Service, ShardEvent, Term};
 use haldane::kafka::watch::{Audience, Nobody};
-use haldane::store::{Every, Place};
+use haldane::store::{Every, StoreFolder};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
@@ -48,7 +48,7 @@ impl Drop for Life {
 /// What a process does.
 enum Role {
     All(Box<Whole>),
-    Scan(Vec<scanning::Shard<'static>>),
+    Scan(Vec<scanning::GroupMember<'static>>),
     Judge(Box<judging::Membership<'static>>),
 }
 
@@ -61,7 +61,7 @@ struct Whole {
 /// A term, and what its shards have told that was not taken yet.
 struct Work {
     term: Term<'static>,
-    told: VecDeque<News>,
+    told: VecDeque<ShardEvent>,
 }
 
 struct Stage {
@@ -221,8 +221,12 @@ fn life(who: Who) -> Result<Life> {
     let bug = on_stage(|stage| stage.bug);
     let way: Box<dyn Cluster> = Box::new(Way::new(who));
     let way: &'static dyn Cluster = Box::leak(Bug::around(bug, way));
-    let options =
-        Options { shards: scenario.shards, batch_records_max: 40, beat: Duration::from_secs(1), ..Options::default() };
+    let options = RunOptions {
+        shards: scenario.shards,
+        batch_records_max: 40,
+        beat: Duration::from_secs(1),
+        ..RunOptions::default()
+    };
     let plan = scenario.plan();
     let judges = match scenario.roles {
         Roles::All(_) => true,
@@ -251,9 +255,9 @@ fn store(who: Who, bug: Option<Bug>) -> Result<Keeping> {
     let overwrites = bug == Some(Bug::StoreNotFenced);
     let place = move || {
         let objects = Objects { who, inner: Arc::clone(&inner), overwrites, forgets };
-        Ok(Place::over(Arc::new(objects), Path::default(), "sim"))
+        Ok(StoreFolder::over(Arc::new(objects), Path::default(), "sim"))
     };
-    let way = keeping::Way { make: Box::new(place.clone()), reach: Arc::new(place) };
+    let way = keeping::StoreAccess { make: Box::new(place.clone()), reach: Arc::new(place) };
     let every = Every { span: 15 * SECOND, ..Every::default() };
     Keeping::at(way, with(|world| world.scenario.plan()), every, Arc::new(Host { process: who.process }))
 }
@@ -261,7 +265,7 @@ fn store(who: Who, bug: Option<Bug>) -> Result<Keeping> {
 impl Role {
     fn turn(&mut self) -> Result<()> {
         match self {
-            Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::Shard::turn),
+            Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::GroupMember::turn),
             Self::Judge(member) => member.turn(),
             Self::All(whole) => whole.turn(),
         }
@@ -270,7 +274,7 @@ impl Role {
     /// Ends in good order, as at a signal.
     fn conclude(&mut self) -> Result<()> {
         match self {
-            Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::Shard::hand_over),
+            Self::Scan(shards) => shards.iter_mut().try_for_each(scanning::GroupMember::hand_over),
             Self::Judge(member) => member.conclude(),
             Self::All(whole) => whole.term.as_mut().map_or(Ok(()), |work| work.term.drive.conclude().map(drop)),
         }
@@ -300,7 +304,7 @@ impl Work {
     fn read(&mut self) {
         let Self { term, told } = self;
         for shard in &mut term.shards {
-            if told.len() >= WAITING_MAX || told.iter().any(|one| matches!(one, News::Failed(_))) {
+            if told.len() >= WAITING_MAX || told.iter().any(|one| matches!(one, ShardEvent::Failed(_))) {
                 return;
             }
             let done = shard.turn(&mut |news| {
@@ -308,7 +312,7 @@ impl Work {
                 true
             });
             if let Err(error) = done {
-                told.push_back(News::Failed(error));
+                told.push_back(ShardEvent::Failed(error));
             }
         }
     }

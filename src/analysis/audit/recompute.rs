@@ -7,14 +7,14 @@ use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::plan::Plan;
-use crate::replay::{Replay, Step};
+use crate::replay::{Replay, ReplayStep};
 use crate::verdict::{Decision, Scheduled};
 use crate::{
     event::EventKind,
     judge::Judge,
     plan::WindowKind,
     scan::{Body, Pace, StreamState, Tick},
-    store::{PaneDay, Selection},
+    store::{PaneDay, RowFilter},
 };
 
 /// What the log gave when it was judged again.
@@ -25,12 +25,12 @@ pub struct Recomputed {
     /// The rows of the decision's window, first judgements only.
     pub rows: Vec<WindowRow>,
     /// What it was judged from.
-    pub source: Source,
+    pub source: RecomputeSource,
 }
 
 /// What was judged again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum RecomputeSource {
     /// Events, of an archive or of the input topics.
     Events,
     /// Panes of a store.
@@ -51,9 +51,9 @@ pub fn from_files(plan: &Arc<Plan>, files: Replay, commands: Vec<Scheduled>, of:
     let mut found = Recomputed::nothing();
     for step in files {
         match step? {
-            Step::Batch(batch) => found.take(engine.step(&batch), of),
-            Step::Refused(_) => {}
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::Batch(batch) => found.take(engine.step(&batch), of),
+            ReplayStep::Refused(_) => {}
+            ReplayStep::End { source, lane, next_offset } => {
                 found.take(engine.progress(lane, source, next_offset, true, true), of);
             }
         }
@@ -66,9 +66,9 @@ pub fn from_files(plan: &Arc<Plan>, files: Replay, commands: Vec<Scheduled>, of:
 pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) -> Result<Option<Recomputed>> {
     // Later windows are judged before the labels of this one are.
     let wait = plan.quality.as_ref().map_or(0, |quality| quality.wait.saturating_add(1));
-    let which = Selection { model: Some(of.model.clone()), from: None, to: Some(of.time.saturating_add(wait)) };
+    let which = RowFilter { model: Some(of.model.clone()), from: None, to: Some(of.time.saturating_add(wait)) };
     let mut judge = Judge::new(Arc::clone(plan));
-    let said = store.commands(&Selection { to: None, ..which.clone() })?;
+    let said = store.commands(&RowFilter { to: None, ..which.clone() })?;
     said.into_iter().for_each(|result| judge.schedule(result.into()));
     let mut found = Recomputed::nothing();
     let (mut from, mut unfit) = (Micros::MAX, 0);
@@ -85,10 +85,10 @@ pub fn from_panes(plan: &Arc<Plan>, store: &crate::store::Store, of: &Decision) 
     }
     found.take(judge.tick(read_up_to(plan, Micros::MAX, true)), of);
     let (WindowKind::Sliding { size, .. } | WindowKind::AtLeast { size_max: size, .. }) = plan.time.window;
-    let stored = store.windows(&Selection { from: Some(plan.time.earlier(of.window_end(), size)), ..which })?;
+    let stored = store.windows(&RowFilter { from: Some(plan.time.earlier(of.window_end(), size)), ..which })?;
     let stored: Vec<WindowRow> = stored.into_iter().filter(|row| is_of(row, of)).collect();
     let alike = stored.iter().filter(|row| found.rows.contains(row)).count();
-    found.source = Source::Panes { from, unfit, alike: (alike, stored.len()) };
+    found.source = RecomputeSource::Panes { from, unfit, alike: (alike, stored.len()) };
     Ok((from < Micros::MAX).then_some(found))
 }
 
@@ -116,7 +116,7 @@ impl Recomputed {
     /// Before any event.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { decisions: Vec::new(), rows: Vec::new(), source: Source::Events }
+        Self { decisions: Vec::new(), rows: Vec::new(), source: RecomputeSource::Events }
     }
 
     /// Keeps what a step says of the decision's candidate and window.

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::recompute::{Recomputed, Source};
-use crate::judge::{Status, WindowRow};
+use super::recompute::{RecomputeSource, Recomputed};
+use crate::judge::{RowStatus, WindowRow};
 use crate::metric::DRIFT;
 use crate::output::evidence as told_as;
 use crate::output::text::{aligned, count, instant, number};
@@ -34,8 +34,8 @@ pub fn tell(decision: &Decision, context: &StoryContext<'_>) -> String {
     if let Some(recomputed) = context.recomputed {
         section(&mut out, "What else differed in its window", &differed(&recomputed.rows));
         let title = match recomputed.source {
-            Source::Events => "Recomputed from the events",
-            Source::Panes { .. } => "Recomputed from the stored panes",
+            RecomputeSource::Events => "Recomputed from the events",
+            RecomputeSource::Panes { .. } => "Recomputed from the stored panes",
         };
         section(&mut out, title, &(verdict(decision, recomputed) + &reach(recomputed)));
     }
@@ -187,7 +187,7 @@ fn course(decision: &Decision, log: &[Decision]) -> String {
 fn differed(rows: &[WindowRow]) -> String {
     let mut drifted: Vec<(&WindowRow, f64)> = rows
         .iter()
-        .filter(|row| row.metric == DRIFT.spec().name && row.status == Status::Ok && !row.baseline.is_empty())
+        .filter(|row| row.metric == DRIFT.spec().name && row.status == RowStatus::Ok && !row.baseline.is_empty())
         .filter_map(|row| Some((row, row.value?)))
         .collect();
     drifted.sort_by(|(left, a), (right, b)| {
@@ -214,7 +214,9 @@ fn verdict(decision: &Decision, recomputed: &Recomputed) -> String {
 
 /// How much of the log stored panes stand for. Whatever was counted later than the first pane is in them.
 fn reach(recomputed: &Recomputed) -> String {
-    let Source::Panes { from, unfit, alike: (alike, stored) } = recomputed.source else { return String::new() };
+    let RecomputeSource::Panes { from, unfit, alike: (alike, stored) } = recomputed.source else {
+        return String::new();
+    };
     let mut out = format!("  {alike} of {stored} stored numbers of its window come out alike\n");
     let _ =
         writeln!(out, "  panes from {} on; what was counted before, if anything was, is not in them", instant(from));

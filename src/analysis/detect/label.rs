@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
-use crate::sim::{self, World};
+use crate::sim::{self, SimulatedRollout};
 
 /// Times before 1980 are taken for another unit.
 const MICROS_MIN: Micros = 315_532_800 * SECOND;
@@ -110,10 +110,10 @@ impl Label {
 
     /// What is known of a made-up world.
     #[must_use]
-    pub fn of(world: &World) -> Self {
+    pub fn of(world: &SimulatedRollout) -> Self {
         let scope = world.kind.change.map(|change| match change.scope {
-            sim::Scope::Candidate => Scope::V2,
-            sim::Scope::Both => Scope::Both,
+            sim::ChangeScope::Candidate => Scope::V2,
+            sim::ChangeScope::Both => Scope::Both,
         });
         Self {
             stream: world.stream.clone(),

@@ -12,6 +12,6 @@ mod stream;
 
 pub use alarm::{Alarm, WORLD};
 pub use label::{Label, Scope};
-pub use recipe::{Layout, Recipe};
-pub use score::{Outcome, Scores};
-pub use stream::{Parts, Stream};
+pub use recipe::{Recipe, StreamColumns};
+pub use score::{DetectionScore, DetectionScores};
+pub use stream::{LabelledStream, Parts};

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::alarm::Alarm;
-use super::stream::Stream;
+use super::stream::LabelledStream;
 use crate::baseline::ProfileBuilder;
 use crate::config::{self, Pipeline, reference};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::init::facts::{FactKind, Facts};
 use crate::plan::{Plan, WindowKind};
-use crate::scan::Counts;
-use crate::table::{Column, Table};
+use crate::scan::LaneCounts;
+use crate::table::{Table, TableColumn};
 
 /// What errors call a made pipeline.
 const ORIGIN: &str = "pipeline made from the columns";
@@ -44,7 +44,7 @@ const NO_FEATURES: [&str; 17] = [
 
 /// Which columns a folder of streams has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layout {
+pub struct StreamColumns {
     /// Names of the columns that are there and mean something.
     known: Vec<String>,
     numeric: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Layout {
     outcomes_name_model: Option<bool>,
 }
 
-impl Layout {
+impl StreamColumns {
     /// The columns of a table of predictions and, when there is one, of outcomes.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Layout {
 fn schema(paths: &[PathBuf]) -> Result<Schema> {
     let table = Table::open_together(paths)?.swap_remove(0);
     let facts = Facts::of(&table)?;
-    let field = |(column, facts): (&Column, &Facts)| {
+    let field = |(column, facts): (&TableColumn, &Facts)| {
         let data_type = match facts.kind() {
             _ if column.data_type != DataType::Utf8 || table.is_typed() => column.data_type.clone(),
             FactKind::Numeric => DataType::Float64,
@@ -187,7 +187,7 @@ impl Recipe {
         Ok(Self { reading: config::load(path)?, made: None })
     }
 
-    /// The text of a pipeline such as [`Layout::pipeline`] makes, whose `reference` is to be learned from what each
+    /// The text of a pipeline such as [`StreamColumns::pipeline`] makes, whose `reference` is to be learned from what each
     /// stream's baseline version did before.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When the stream has no row to learn from, or the made pipeline is not one.
-    pub fn plan(&self, stream: &Stream) -> Result<Arc<Plan>> {
+    pub fn plan(&self, stream: &LabelledStream) -> Result<Arc<Plan>> {
         let Some(Made { text, baseline }) = &self.made else { return Ok(Arc::clone(&self.reading.plan)) };
         let past = stream.past(baseline);
         let mut builder = ProfileBuilder::new(Arc::clone(&self.reading.plan), self.reading.fine_bins);
@@ -235,7 +235,7 @@ impl Recipe {
     ///
     /// # Errors
     /// As [`Recipe::plan`].
-    pub fn judge(&self, stream: &Stream) -> Result<Vec<Alarm>> {
+    pub fn judge(&self, stream: &LabelledStream) -> Result<Vec<Alarm>> {
         self.judge_and_count(stream).map(|(alarms, _)| alarms)
     }
 
@@ -243,7 +243,7 @@ impl Recipe {
     ///
     /// # Errors
     /// As [`Recipe::plan`].
-    pub fn judge_and_count(&self, stream: &Stream) -> Result<(Vec<Alarm>, Counts)> {
+    pub fn judge_and_count(&self, stream: &LabelledStream) -> Result<(Vec<Alarm>, LaneCounts)> {
         let (decisions, counts) = stream.replay(&self.plan(stream)?);
         let adverse = decisions.iter().filter(|decision| decision.action.is_adverse());
         Ok((adverse.map(Alarm::of).collect(), counts))

@@ -16,7 +16,7 @@ use crate::event::Micros;
 
 /// What came of the streams of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct DetectionScore {
     /// Streams.
     pub streams: u32,
     /// Clean windows.
@@ -43,7 +43,7 @@ pub struct Outcome {
     pub rolled_back: u32,
 }
 
-impl Outcome {
+impl DetectionScore {
     /// What came of one stream; `alarms` are those of this stream.
     #[must_use]
     pub fn of(label: &Label, alarms: &[&Alarm], window: Micros) -> Self {
@@ -125,11 +125,11 @@ fn median(delays: &[u32]) -> Option<f64> {
 
 /// What came of many streams, per kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scores {
-    kinds: BTreeMap<String, Outcome>,
+pub struct DetectionScores {
+    kinds: BTreeMap<String, DetectionScore>,
 }
 
-impl Scores {
+impl DetectionScores {
     /// Scores the alarms of many streams; streams without a label are left out.
     #[must_use]
     pub fn of(labels: &[Label], alarms: &[Alarm], window: Micros) -> Self {
@@ -138,32 +138,32 @@ impl Scores {
         let mut scores = Self::default();
         for label in labels {
             let alarms = of_stream.get(label.stream.as_str()).map_or(&[][..], Vec::as_slice);
-            scores.kinds.entry(label.kind.clone()).or_default().add(&Outcome::of(label, alarms, window));
+            scores.kinds.entry(label.kind.clone()).or_default().add(&DetectionScore::of(label, alarms, window));
         }
         scores
     }
 
     /// What came of the streams of a kind.
     #[must_use]
-    pub fn kind(&self, name: &str) -> Option<&Outcome> {
+    pub fn kind(&self, name: &str) -> Option<&DetectionScore> {
         self.kinds.get(name)
     }
 
     /// All kinds whose name passes, together.
-    fn total(&self, passes: impl Fn(&str) -> bool) -> Outcome {
-        let mut total = Outcome::default();
+    fn total(&self, passes: impl Fn(&str) -> bool) -> DetectionScore {
+        let mut total = DetectionScore::default();
         self.kinds.iter().filter(|(name, _)| passes(name)).for_each(|(_, outcome)| total.add(outcome));
         total
     }
 
     /// All kinds together.
     #[must_use]
-    pub fn all(&self) -> Outcome {
+    pub fn all(&self) -> DetectionScore {
         self.total(|_| true)
     }
 }
 
-impl fmt::Display for Scores {
+impl fmt::Display for DetectionScores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -192,7 +192,7 @@ impl fmt::Display for Scores {
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, outcome: &Outcome) -> fmt::Result {
+fn line(f: &mut fmt::Formatter<'_>, name: &str, outcome: &DetectionScore) -> fmt::Result {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
     let part = |n: u32, of: u32| if of == 0 { "-".to_owned() } else { format!("{n}/{of}") };
     let n = |delays: &[u32]| u32::try_from(delays.len()).unwrap_or(u32::MAX);
@@ -238,8 +238,8 @@ mod tests {
         Alarm { stream: "s".into(), time, scope: scope.into(), action, reason: ReasonCode::ErrorRate.into() }
     }
 
-    fn outcome(label: &Label, alarms: &[Alarm]) -> Outcome {
-        Outcome::of(label, &alarms.iter().collect::<Vec<_>>(), WINDOW)
+    fn outcome(label: &Label, alarms: &[Alarm]) -> DetectionScore {
+        DetectionScore::of(label, &alarms.iter().collect::<Vec<_>>(), WINDOW)
     }
 
     #[test]
@@ -278,9 +278,9 @@ mod tests {
     #[test]
     fn the_table_sums_up() {
         let labels = [label("aa", None, false), label("mean", Some((150, Scope::V2)), false)];
-        let scores = Scores::of(&labels, &[alarm(120, "v2", "hold"), alarm(180, "v2", "hold")], WINDOW);
+        let scores = DetectionScores::of(&labels, &[alarm(120, "v2", "hold"), alarm(180, "v2", "hold")], WINDOW);
         assert_eq!((scores.all().clean, scores.all().false_alarms), (15, 3), "both labels are of one stream");
-        assert_eq!(scores.kind("mean").and_then(Outcome::median_delay), Some(2.0));
+        assert_eq!(scores.kind("mean").and_then(DetectionScore::median_delay), Some(2.0));
         let table = scores.to_string();
         let rows: Vec<&str> = table.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!(rows, ["kind", "aa", "mean", "all", "all"]);

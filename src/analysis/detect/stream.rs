@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::plan::{Plan, TimeFormat};
 use crate::replay;
-use crate::scan::Counts;
+use crate::scan::LaneCounts;
 use crate::table::cells;
 use crate::verdict::Decision;
 
@@ -22,14 +22,14 @@ const PAST_ROWS_MIN: usize = 200;
 
 /// The rows of one model.
 #[derive(Debug, Clone)]
-pub struct Stream {
+pub struct LabelledStream {
     /// The model's name.
     pub name: String,
     /// Batches of each source of the plan, in the order of the log.
     sources: BTreeMap<u16, Vec<EventBatch>>,
 }
 
-impl Stream {
+impl LabelledStream {
     fn new(name: String) -> Self {
         Self { name, sources: BTreeMap::new() }
     }
@@ -98,7 +98,7 @@ impl Stream {
 
     /// Runs an engine over all rows, sources in step with each other by arrival; returns what it decided and counted.
     #[must_use]
-    pub fn replay(&self, plan: &Arc<Plan>) -> (Vec<Decision>, Counts) {
+    pub fn replay(&self, plan: &Arc<Plan>) -> (Vec<Decision>, LaneCounts) {
         let mut engine = Engine::new(Arc::clone(plan), 1);
         let mut batches: Vec<&EventBatch> = self.sources.values().flatten().collect();
         // A stable sort: within a source arrival times may go back, but batches must not change places.
@@ -122,7 +122,7 @@ impl Stream {
 /// Streams being taken apart.
 #[derive(Debug, Default)]
 pub struct Parts {
-    streams: BTreeMap<String, Stream>,
+    streams: BTreeMap<String, LabelledStream>,
     /// Rows that name no model.
     nameless: Vec<EventBatch>,
 }
@@ -141,7 +141,8 @@ impl Parts {
                 continue;
             };
             if wanted.is_none_or(|wanted| wanted.contains(model)) {
-                let stream = self.streams.entry(model.to_owned()).or_insert_with(|| Stream::new(model.to_owned()));
+                let stream =
+                    self.streams.entry(model.to_owned()).or_insert_with(|| LabelledStream::new(model.to_owned()));
                 stream.add(rows_of(batch, rows));
             }
         }
@@ -151,7 +152,7 @@ impl Parts {
     ///
     /// # Errors
     /// When there are several, and outcomes that do not say which one they are about.
-    pub fn finish(mut self) -> Result<Vec<Stream>> {
+    pub fn finish(mut self) -> Result<Vec<LabelledStream>> {
         let n_streams = self.streams.len();
         if let (Some(batch), true) = (self.nameless.first(), n_streams > 1) {
             return Err(Error::user(format!(

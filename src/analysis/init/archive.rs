@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Sample;
+use super::TopicSample;
 use crate::config::KafkaConfig;
 use crate::error::Result;
 use crate::replay::each_archived;
@@ -15,13 +15,13 @@ const BROKERS: &str = "localhost:9092";
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn read(paths: &[PathBuf], records: usize) -> Result<Vec<Sample>> {
-    let mut samples: BTreeMap<String, (Sample, usize)> = BTreeMap::new();
+pub fn read(paths: &[PathBuf], records: usize) -> Result<Vec<TopicSample>> {
+    let mut samples: BTreeMap<String, (TopicSample, usize)> = BTreeMap::new();
     for path in paths {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         each_archived(path, &mut |lane, record| {
             let topic = if record.topic.is_empty() { &name } else { record.topic };
-            let sample = || (Sample::new(&KafkaConfig::plain(BROKERS, "haldane.init"), topic), records);
+            let sample = || (TopicSample::new(&KafkaConfig::plain(BROKERS, "haldane.init"), topic), records);
             let (sample, left) = samples.entry(topic.to_owned()).or_insert_with(sample);
             if *left > 0 && record.payload.is_some() {
                 *left = left.saturating_sub(sample.push(lane, record).max(1));

@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::rows::values;
 use crate::error::Result;
-use crate::table::{Column, Table, Wanted};
+use crate::table::{Table, TableColumn, Wanted};
 
 /// A record: for each column of its table what stands there.
-pub(crate) type Document = Vec<Value>;
+pub(crate) type RowValues = Vec<Value>;
 
 /// The first records, so many at most.
-pub(crate) fn documents(table: &Table, most: usize) -> Result<Vec<Document>> {
+pub(crate) fn documents(table: &Table, most: usize) -> Result<Vec<RowValues>> {
     let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
-    let mut documents: Vec<Document> = Vec::new();
+    let mut documents: Vec<RowValues> = Vec::new();
     for chunk in table.chunks(&wanted)? {
         let chunk = chunk?;
         let n = chunk.rows.min(most - documents.len());
@@ -30,7 +30,7 @@ pub(crate) fn documents(table: &Table, most: usize) -> Result<Vec<Document>> {
 }
 
 /// A list that stands in a text is the list.
-fn list_of(value: Value, column: &Column) -> Value {
+fn list_of(value: Value, column: &TableColumn) -> Value {
     match &value {
         Value::String(text) if column.data_type.is_nested() => serde_json::from_str(text).unwrap_or(value),
         _ => value,

@@ -99,7 +99,7 @@ impl Facts {
     }
 
     fn sample(table: &Table, throughout: bool) -> Result<Vec<Self>> {
-        let named = |column: &crate::table::Column| Self {
+        let named = |column: &crate::table::TableColumn| Self {
             name: column.name.clone(),
             path: column.path.clone(),
             typed: column.data_type.is_nested().then_some(FactKind::Nested),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::walk::attribute;
 use crate::plan::{Path, Side};
 use crate::replay::ARRIVAL_NAMES;
-use crate::table::Column;
+use crate::table::TableColumn;
 
 /// Where spans say what a language model was asked to do.
 pub(super) const OTLP_OPERATION: &str = "$row.attributes[key=gen_ai.operation.name].value.stringValue";
@@ -19,7 +19,7 @@ const LISTS_MAX: usize = 3;
 
 /// What records are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum RecordFamily {
     /// One row each.
     Flat,
     /// A row for each element of these lists, each in the elements of the one before it.
@@ -32,9 +32,9 @@ pub(super) enum Family {
     Debezium(Vec<String>),
 }
 
-impl Family {
+impl RecordFamily {
     /// What records are, by the columns of their table and what stands there.
-    pub(super) fn of(columns: &[Column], documents: &[&Vec<Value>]) -> Self {
+    pub(super) fn of(columns: &[TableColumn], documents: &[&Vec<Value>]) -> Self {
         if let Some(above) = Self::debezium(columns) {
             return Self::Debezium(above);
         }
@@ -62,7 +62,7 @@ impl Family {
     }
 
     /// The keys before those of a change, if columns are those of changes.
-    pub(super) fn debezium(columns: &[Column]) -> Option<Vec<String>> {
+    pub(super) fn debezium(columns: &[TableColumn]) -> Option<Vec<String>> {
         let op = columns.iter().find(|column| column.path.last().is_some_and(|name| name == "op"))?;
         let above = op.path[..op.path.len() - 1].to_vec();
         let has = |name: &str| {
@@ -73,7 +73,7 @@ impl Family {
     }
 
     /// Whether a column is the list of the rows.
-    pub(super) fn holds_rows(&self, column: &Column) -> bool {
+    pub(super) fn holds_rows(&self, column: &TableColumn) -> bool {
         match self {
             Self::Flat | Self::Debezium(_) => false,
             Self::Rows(lists) => column.path.iter().cloned().collect::<Path>() == lists[0],
@@ -83,7 +83,7 @@ impl Family {
     }
 
     /// Whether a column beside it can be read.
-    pub(super) fn reads(&self, column: &Column) -> bool {
+    pub(super) fn reads(&self, column: &TableColumn) -> bool {
         let first = column.path.first().map_or("", String::as_str);
         match self {
             Self::Inference(_) => {
@@ -110,7 +110,7 @@ impl Family {
     }
 
     /// Whether a change leaves a row behind.
-    pub(super) fn is_taken(&self, columns: &[Column], document: &[Value]) -> bool {
+    pub(super) fn is_taken(&self, columns: &[TableColumn], document: &[Value]) -> bool {
         let Self::Debezium(above) = self else { return true };
         let op = [above.as_slice(), &["op".to_owned()]].concat();
         let found = columns.iter().zip(document).find(|(column, _)| column.path == op);

@@ -23,5 +23,5 @@ mod tensors;
 pub mod topic;
 mod walk;
 
-pub use pipeline::{Draft, draft, draft_topics};
-pub use sample::Sample;
+pub use pipeline::{PipelineDraft, draft, draft_topics};
+pub use sample::TopicSample;

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::features;
 use super::guess::{Guess, Use};
 use super::reach;
-use super::sample::Sample;
+use super::sample::TopicSample;
 use super::scalar::{one_line, plain, scalar};
 use super::source::{DraftSource, FileFacts};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use crate::table::Table;
 
 /// A pipeline file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct PipelineDraft {
     /// The file.
     pub text: String,
     /// What was guessed and matters most, one line each.
@@ -33,7 +33,7 @@ pub struct Draft {
 ///
 /// # Errors
 /// When a file cannot be read, or none holds what a pipeline needs.
-pub fn draft(files: &[PathBuf]) -> Result<Draft> {
+pub fn draft(files: &[PathBuf]) -> Result<PipelineDraft> {
     let sources = Table::open_kinds(files)?.into_iter().map(|table| DraftSource::of(table, None));
     draft_of(sources.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(), files)
 }
@@ -42,14 +42,14 @@ pub fn draft(files: &[PathBuf]) -> Result<Draft> {
 ///
 /// # Errors
 /// When a topic holds no events that can be read, or none holds what a pipeline needs.
-pub fn draft_topics(samples: Vec<Sample>) -> Result<Draft> {
+pub fn draft_topics(samples: Vec<TopicSample>) -> Result<PipelineDraft> {
     let names: Vec<PathBuf> = samples.iter().map(|sample| sample.address().into()).collect();
-    let source = |sample: Sample| DraftSource::of(sample.table()?, Some(sample));
+    let source = |sample: TopicSample| DraftSource::of(sample.table()?, Some(sample));
     let sources = samples.into_iter().map(source).collect::<Result<Vec<_>>>()?;
     draft_of(sources.into_iter().flatten().collect(), &names)
 }
 
-fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<Draft> {
+fn draft_of(mut sources: Vec<DraftSource>, files: &[PathBuf]) -> Result<PipelineDraft> {
     let id = sources.iter().find_map(|source: &DraftSource| source.find(Use::Id)).map(|guess| guess.facts.name.clone());
     if let Some(id) = id {
         sources.iter_mut().skip(1).for_each(|source| source.guesses.take_label(&id));
@@ -94,7 +94,7 @@ struct DraftWriter<'a> {
 }
 
 impl DraftWriter<'_> {
-    fn draft(&self) -> Draft {
+    fn draft(&self) -> PipelineDraft {
         let is_features = self.traffic.find(Use::Id).is_none();
         let next = match &self.traffic.sample {
             None => format!("replay -c THIS {}` replays the files", names(self.files)),
@@ -128,11 +128,11 @@ impl DraftWriter<'_> {
         }
         self.outcomes(is_features, &mut text);
         self.rest(is_features, &mut text);
-        Draft { text, summary: self.summary(is_features) }
+        PipelineDraft { text, summary: self.summary(is_features) }
     }
 
     /// Where schemas are known, if records name any.
-    fn registry(&self, sample: &Sample) -> String {
+    fn registry(&self, sample: &TopicSample) -> String {
         let mut all = [Some(self.traffic), self.questions, self.outcomes].into_iter().flatten();
         let frame = all.find_map(|source| source.sample.as_ref()?.frame());
         let (Some(frame), Some(place)) = (frame, sample.registry()) else { return String::new() };

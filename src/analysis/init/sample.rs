@@ -9,12 +9,12 @@ use super::rows::rows;
 use crate::config::KafkaConfig;
 use crate::decode::Record;
 use crate::decode::arrow_ipc::tables;
-use crate::decode::cloudevents::{DATA, Mode, attributes, mode};
+use crate::decode::cloudevents::{ContentMode, DATA, attributes, mode};
 use crate::decode::frame;
 use crate::decode::object::object;
 use crate::decode::origin::CLOUD_EVENT;
 use crate::decode::schema::{SchemaId, SchemaTexts};
-use crate::decode::whole::{Whole, otlp};
+use crate::decode::whole::{RecordReader, otlp};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::{Format, Frame};
@@ -27,7 +27,7 @@ const ROWS_MAX: usize = 10_000;
 
 /// The first records of a topic.
 #[derive(Debug)]
-pub struct Sample {
+pub struct TopicSample {
     cluster: KafkaConfig,
     topic: String,
     /// Where schemas were looked for.
@@ -62,7 +62,7 @@ struct SampledLane {
     times: Vec<Micros>,
 }
 
-impl Sample {
+impl TopicSample {
     /// Nothing yet of a topic of this cluster.
     #[must_use]
     pub fn new(cluster: &KafkaConfig, topic: &str) -> Self {
@@ -131,7 +131,7 @@ impl Sample {
     pub fn learn(&mut self, place: Option<&str>, find: &dyn Fn(SchemaId) -> Option<SchemaTexts>) -> Result<()> {
         self.registry = place.map(str::to_owned);
         let Some((first, frame)) = self.framed.first().map(|record| record.id).zip(self.frame) else { return Ok(()) };
-        let mut known: BTreeMap<SchemaId, Option<std::result::Result<Whole, String>>> = BTreeMap::new();
+        let mut known: BTreeMap<SchemaId, Option<std::result::Result<RecordReader, String>>> = BTreeMap::new();
         let (mut n_known, framed) = (0, std::mem::take(&mut self.framed));
         for FramedRecord { lane, time, id, headers, payload } in framed {
             let headers: Vec<(&str, &[u8])> =
@@ -153,7 +153,7 @@ impl Sample {
                 self.take(lane, &record, Format::Json, vec![event]);
                 continue;
             }
-            let schema = known.entry(id).or_insert_with(|| find(id).map(|texts| Whole::new(&texts)));
+            let schema = known.entry(id).or_insert_with(|| find(id).map(|texts| RecordReader::new(&texts)));
             let read = schema.as_mut().and_then(|schema| schema.as_mut().ok());
             let (format, table) = match read {
                 Some(whole) => (whole.format(), whole.read(&framed).ok()),
@@ -208,7 +208,7 @@ impl Sample {
         self.frame
     }
 
-    /// When its rows arrived, in the order of [`Sample::table`].
+    /// When its rows arrived, in the order of [`TopicSample::table`].
     pub(super) fn arrivals(&self) -> impl Iterator<Item = Micros> {
         self.lanes.values().flat_map(|lane| lane.times.iter().copied())
     }
@@ -266,9 +266,11 @@ pub(super) fn is_attribute(path: &[String]) -> bool {
 fn event(record: &Record<'_>) -> Option<Map<String, Value>> {
     let mut event = object(record.payload?)?;
     let said: Map<String, Value> = match mode(record.headers) {
-        Mode::Plain => return Some(event),
-        Mode::Binary => attributes(record.headers).map(|(name, value)| (name.to_owned(), value.into())).collect(),
-        Mode::Structured => {
+        ContentMode::Plain => return Some(event),
+        ContentMode::Binary => {
+            attributes(record.headers).map(|(name, value)| (name.to_owned(), value.into())).collect()
+        }
+        ContentMode::Structured => {
             let Some(Value::Object(data)) = event.remove(DATA) else { return None };
             std::mem::replace(&mut event, data)
         }

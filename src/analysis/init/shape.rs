@@ -6,17 +6,17 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::documents::{Document, documents};
+use super::documents::{RowValues, documents};
 use super::facts::Facts;
-use super::family::{Family, OTLP_EVENTS, OTLP_OPERATION};
+use super::family::{OTLP_EVENTS, OTLP_OPERATION, RecordFamily};
 use super::guess::{Guesses, Use};
 use super::scalar::{one_line, scalar};
 use super::tensors;
-use super::walk::{Cells, Walk};
+use super::walk::{Scalars, Walk};
 use crate::decode::origin::CLOUD_EVENT;
 use crate::error::Result;
-use crate::plan::{Side, Step};
-use crate::table::{Column, Table};
+use crate::plan::{PathStep, Side};
+use crate::table::{Table, TableColumn};
 
 /// Rows that are made of records at most.
 const ROWS_MAX: usize = 5_000;
@@ -25,7 +25,7 @@ const TYPES_MAX: usize = 8;
 
 /// What the records of a table are.
 #[derive(Debug, Default)]
-pub(super) struct Shape {
+pub(super) struct TableShape {
     /// The list that holds the rows, as `rows` has it.
     pub(super) rows: Option<String>,
     /// Of messages of model servers, which half.
@@ -42,18 +42,18 @@ pub(super) struct Shape {
 
 /// The tables of flat rows that a table of records comes to, and what the records are; the table itself where its rows
 /// are flat.
-pub(super) fn of(table: Table) -> Result<Vec<(Table, Option<Shape>)>> {
+pub(super) fn of(table: Table) -> Result<Vec<(Table, Option<TableShape>)>> {
     let has_lists = table.columns.iter().any(|column| column.data_type.is_nested());
     let kind = table.columns.iter().position(|column| column.path == [CLOUD_EVENT, "type"]);
-    if !has_lists && kind.is_none() && Family::debezium(&table.columns).is_none() {
+    if !has_lists && kind.is_none() && RecordFamily::debezium(&table.columns).is_none() {
         return Ok(vec![(table, None)]);
     }
     let documents = documents(&table, ROWS_MAX)?;
     let mut made = Vec::new();
     for (condition, records) in by_type(&table, kind, documents.len(), &documents) {
-        let family = Family::of(&table.columns, &records.iter().map(|at| &documents[*at]).collect::<Vec<_>>());
-        let is_answered = matches!(family, Family::Rows(_)) && says_all(&table)?;
-        let family = if is_answered { Family::Flat } else { family };
+        let family = RecordFamily::of(&table.columns, &records.iter().map(|at| &documents[*at]).collect::<Vec<_>>());
+        let is_answered = matches!(family, RecordFamily::Rows(_)) && says_all(&table)?;
+        let family = if is_answered { RecordFamily::Flat } else { family };
         let walk = walked(&table.columns, &family, &records, &documents);
         made.extend(walk.into_tables(&table, &family, condition.as_ref())?);
     }
@@ -61,7 +61,7 @@ pub(super) fn of(table: Table) -> Result<Vec<(Table, Option<Shape>)>> {
     Ok(if is_plain || made.is_empty() { vec![(table, None)] } else { with_shapes(made) })
 }
 
-fn with_shapes(made: Vec<(Table, Shape)>) -> Vec<(Table, Option<Shape>)> {
+fn with_shapes(made: Vec<(Table, TableShape)>) -> Vec<(Table, Option<TableShape>)> {
     made.into_iter().map(|(table, shape)| (table, Some(shape))).collect()
 }
 
@@ -73,13 +73,18 @@ fn says_all(table: &Table) -> Result<bool> {
 }
 
 /// A row, behind the number of its record.
-type Row = (usize, Cells);
+type Row = (usize, Scalars);
 
 /// A place, and what must stand there.
-type Wish = (String, Vec<String>);
+type RequiredValue = (String, Vec<String>);
 
 /// Records of each type of event, where there are several.
-fn by_type(table: &Table, kind: Option<usize>, n: usize, documents: &[Document]) -> Vec<(Option<Wish>, Vec<usize>)> {
+fn by_type(
+    table: &Table,
+    kind: Option<usize>,
+    n: usize,
+    documents: &[RowValues],
+) -> Vec<(Option<RequiredValue>, Vec<usize>)> {
     let mut types: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     if let Some(kind) = kind {
         for (at, document) in documents.iter().enumerate() {
@@ -94,29 +99,31 @@ fn by_type(table: &Table, kind: Option<usize>, n: usize, documents: &[Document])
 }
 
 /// The rows of records.
-fn walked(columns: &[Column], family: &Family, records: &[usize], documents: &[Document]) -> Walk {
+fn walked(columns: &[TableColumn], family: &RecordFamily, records: &[usize], documents: &[RowValues]) -> Walk {
     let mut walk = Walk::default();
     for &record in records {
         if walk.rows.len() >= ROWS_MAX {
             break;
         }
-        let mut shared = Cells::new();
+        let mut shared = Scalars::new();
         let mut lists: Option<&Value> = None;
         for (column, value) in columns.iter().zip(&documents[record]) {
             if family.holds_rows(column) {
                 lists = Some(value);
             } else if family.reads(column) {
-                let steps: Vec<Step> = column.path.iter().cloned().map(Step::Key).collect();
+                let steps: Vec<PathStep> = column.path.iter().cloned().map(PathStep::Key).collect();
                 walk.value(&steps, &column.path, value, &mut shared);
             }
         }
         match (family, lists) {
-            (Family::Inference(side), Some(Value::Array(all))) => tensors::rows(&mut walk, *side, all, record, &shared),
-            (Family::Rows(_) | Family::Otlp(_), Some(list)) => {
+            (RecordFamily::Inference(side), Some(Value::Array(all))) => {
+                tensors::rows(&mut walk, *side, all, record, &shared)
+            }
+            (RecordFamily::Rows(_) | RecordFamily::Otlp(_), Some(list)) => {
                 walk.elements((&family.lists(), 0), &|field| family.reads_in_rows(field), list, record, &shared);
             }
-            (Family::Debezium(_), _) if !family.is_taken(columns, &documents[record]) => {}
-            (Family::Flat | Family::Debezium(_), _) => walk.rows.push((record, shared)),
+            (RecordFamily::Debezium(_), _) if !family.is_taken(columns, &documents[record]) => {}
+            (RecordFamily::Flat | RecordFamily::Debezium(_), _) => walk.rows.push((record, shared)),
             _ => {}
         }
     }
@@ -125,17 +132,22 @@ fn walked(columns: &[Column], family: &Family, records: &[usize], documents: &[D
 
 impl Walk {
     /// Its rows as tables, one for each kind of rows.
-    fn into_tables(mut self, of: &Table, family: &Family, wish: Option<&Wish>) -> Result<Vec<(Table, Shape)>> {
+    fn into_tables(
+        mut self,
+        of: &Table,
+        family: &RecordFamily,
+        wish: Option<&RequiredValue>,
+    ) -> Result<Vec<(Table, TableShape)>> {
         self.leave_uneven();
-        let mut kinds: Vec<(Vec<Wish>, Vec<Row>)> = Vec::new();
-        let base: Vec<Wish> = wish.cloned().into_iter().chain(family.condition()).collect();
+        let mut kinds: Vec<(Vec<RequiredValue>, Vec<Row>)> = Vec::new();
+        let base: Vec<RequiredValue> = wish.cloned().into_iter().chain(family.condition()).collect();
         let rows = std::mem::take(&mut self.rows);
         let (place, known): (&str, &[&str]) = match family {
-            Family::Otlp("resourceSpans") => (OTLP_OPERATION, &[]),
-            Family::Otlp(_) => ("$row.eventName", &OTLP_EVENTS),
+            RecordFamily::Otlp("resourceSpans") => (OTLP_OPERATION, &[]),
+            RecordFamily::Otlp(_) => ("$row.eventName", &OTLP_EVENTS),
             _ => ("", &[]),
         };
-        let kind = |cells: &Cells| cells.get(place)?.as_str().map(str::to_owned);
+        let kind = |cells: &Scalars| cells.get(place)?.as_str().map(str::to_owned);
         let seen: BTreeSet<String> = rows.iter().filter_map(|(_, cells)| kind(cells)).collect();
         let told: Vec<Vec<String>> = match known {
             [] if seen.is_empty() => Vec::new(),
@@ -146,7 +158,7 @@ impl Walk {
             kinds.push((base, rows));
         } else {
             for allowed in told {
-                let is_one = |cells: &Cells| kind(cells).is_some_and(|kind| allowed.contains(&kind));
+                let is_one = |cells: &Scalars| kind(cells).is_some_and(|kind| allowed.contains(&kind));
                 let own = rows.iter().filter(|(_, cells)| is_one(cells)).cloned().collect();
                 let conditions = base.iter().cloned().chain([(place.to_owned(), allowed)]).collect();
                 kinds.push((conditions, own));
@@ -156,7 +168,13 @@ impl Walk {
         kinds.map(|(conditions, rows)| self.table(of, family, conditions, &rows)).collect()
     }
 
-    fn table(&self, of: &Table, family: &Family, conditions: Vec<Wish>, rows: &[Row]) -> Result<(Table, Shape)> {
+    fn table(
+        &self,
+        of: &Table,
+        family: &RecordFamily,
+        conditions: Vec<RequiredValue>,
+        rows: &[Row],
+    ) -> Result<(Table, TableShape)> {
         let mut lines = Vec::new();
         let mut in_records: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
         for (record, cells) in rows {
@@ -171,9 +189,9 @@ impl Walk {
             let n = in_records.get(place.as_str()).map(BTreeSet::len).filter(|_| !is_in_row && family.has_rows());
             (place.clone(), (names.clone(), n))
         };
-        let shape = Shape {
+        let shape = TableShape {
             rows: family.rows(),
-            side: if let Family::Inference(side) = family { Some(*side) } else { None },
+            side: if let RecordFamily::Inference(side) = family { Some(*side) } else { None },
             conditions,
             said: self.said(family),
             records: rows.iter().map(|(record, _)| *record).collect(),
@@ -186,12 +204,12 @@ impl Walk {
     }
 
     /// What was seen, in words.
-    fn said(&self, family: &Family) -> String {
+    fn said(&self, family: &RecordFamily) -> String {
         family.said().into_iter().chain(self.vectors()).collect::<Vec<_>>().join("; ")
     }
 }
 
-impl Shape {
+impl TableShape {
     /// Whether it says no more than that its records are rows.
     fn is_plain(&self) -> bool {
         self.rows.is_none() && self.side.is_none() && self.conditions.is_empty() && self.said.is_empty()

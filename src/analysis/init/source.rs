@@ -8,8 +8,8 @@ use arrow::array::AsArray as _;
 use super::facts::{FactKind, Facts, is_plausible};
 use super::features;
 use super::guess::{Guess, Guesses, Use, time_format};
-use super::sample::Sample;
-use super::shape::{self, Shape};
+use super::sample::TopicSample;
+use super::shape::{self, TableShape};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::plan::{Task, TimeFormat};
@@ -37,9 +37,9 @@ pub(super) struct DraftSource {
     pub(super) table: Table,
     pub(super) guesses: Guesses,
     /// What it is a table of, where that is no file.
-    pub(super) sample: Option<Arc<Sample>>,
+    pub(super) sample: Option<Arc<TopicSample>>,
     /// What its records are, where they are no flat rows.
-    pub(super) shape: Option<Shape>,
+    pub(super) shape: Option<TableShape>,
 }
 
 /// What all rows of a file of predictions show.
@@ -58,13 +58,13 @@ pub(super) struct FileFacts {
 
 impl DraftSource {
     /// The sources that the records of a table are: one, or one for each kind of them.
-    pub(super) fn of(table: Table, sample: Option<Sample>) -> Result<Vec<Self>> {
+    pub(super) fn of(table: Table, sample: Option<TopicSample>) -> Result<Vec<Self>> {
         let sample = sample.map(Arc::new);
-        let source = |(table, shape): (Table, Option<Shape>)| {
+        let source = |(table, shape): (Table, Option<TableShape>)| {
             let mut facts = Facts::throughout(&table)?;
             shape.iter().for_each(|shape| shape.note(&mut facts));
             let mut guesses = Guesses::of(facts);
-            if shape.as_ref().is_some_and(Shape::is_answer) {
+            if shape.as_ref().is_some_and(TableShape::is_answer) {
                 guesses.take_score();
             }
             Ok(Self { table, guesses, sample: sample.clone(), shape })

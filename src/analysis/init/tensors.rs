@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::classes::is_stem;
-use super::walk::{Cells, Walk, with};
-use crate::plan::{Side, Step};
+use super::walk::{Scalars, Walk, with};
+use crate::plan::{PathStep, Side};
 
 /// Numbers of one row of a tensor that are watched at most.
 const WIDTH_MAX: usize = 64;
 
 /// Takes the rows of the tensors of a message.
-pub(super) fn rows(walk: &mut Walk, side: Side, tensors: &[Value], record: usize, shared: &Cells) {
+pub(super) fn rows(walk: &mut Walk, side: Side, tensors: &[Value], record: usize, shared: &Scalars) {
     let tensors: Vec<(&str, usize, Vec<&Value>)> = tensors.iter().filter_map(tensor).collect();
     let n = tensors.iter().map(|(_, n, _)| *n).min().unwrap_or(0);
     for row in 0..n {
@@ -18,7 +18,8 @@ pub(super) fn rows(walk: &mut Walk, side: Side, tensors: &[Value], record: usize
         for (name, rows, flat) in &tensors {
             let width = flat.len() / rows;
             let own = &flat[row * width..(row + 1) * width];
-            let place = [Step::Key(side.tensors().to_owned()), Step::Named("name".to_owned(), (*name).to_owned())];
+            let place =
+                [PathStep::Key(side.tensors().to_owned()), PathStep::Named("name".to_owned(), (*name).to_owned())];
             let one = |name: &str| vec![name.to_owned()];
             match own {
                 [only] => walk.cell(&place, &one(name), (*only).clone(), &mut cells),
@@ -28,7 +29,7 @@ pub(super) fn rows(walk: &mut Walk, side: Side, tensors: &[Value], record: usize
                 }
                 all => {
                     for (at, value) in (0_u32..).zip(all.iter().take(WIDTH_MAX)) {
-                        let place = with(&place, Step::Index(at));
+                        let place = with(&place, PathStep::Index(at));
                         walk.cell(&place, &one(&format!("{name}_{at}")), (*value).clone(), &mut cells);
                     }
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 
-use super::Sample;
+use super::TopicSample;
 use crate::error::{Error, Result};
 use crate::kafka::Connection;
 use crate::kafka::clock::now;
@@ -19,8 +19,8 @@ use crate::kafka::whole_topic::{assigned, failed};
 ///
 /// # Errors
 /// When the topic does not exist or cannot be read.
-pub fn read(connection: &Connection, topic: &str, records: usize, patience: Duration) -> Result<Sample> {
-    let mut sample = Sample::new(connection.settings(), topic);
+pub fn read(connection: &Connection, topic: &str, records: usize, patience: Duration) -> Result<TopicSample> {
+    let mut sample = TopicSample::new(connection.settings(), topic);
     let (consumer, partitions) = assigned(connection, topic)?;
     let quota = records.div_ceil(partitions.len().max(1));
     let mut wanted: BTreeMap<i32, usize> = partitions.into_iter().map(|partition| (partition, quota)).collect();

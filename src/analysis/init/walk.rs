@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::classes::is_stem;
-use crate::plan::{Path, ROW, Step};
+use crate::plan::{Path, PathStep, ROW};
 
 /// Elements of a vector that are watched: all of a short one, the first of a long one.
 const VECTOR_MAX: usize = 64;
@@ -14,13 +14,13 @@ const LONG_VECTOR: usize = 16;
 const PLACES_MAX: usize = 2_000;
 
 /// Scalars of a row by their places.
-pub(super) type Cells = BTreeMap<String, Value>;
+pub(super) type Scalars = BTreeMap<String, Value>;
 
 /// What was found in records.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     /// The rows, each with its record.
-    pub(super) rows: Vec<(usize, Cells)>,
+    pub(super) rows: Vec<(usize, Scalars)>,
     /// The names on the way to each place, and how many places came before it.
     pub(super) names: BTreeMap<String, (usize, Vec<String>)>,
     /// Lists of numbers: the fewest and the most elements, and the places of those.
@@ -35,19 +35,19 @@ impl Walk {
         read: &dyn Fn(&str) -> bool,
         list: &Value,
         record: usize,
-        shared: &Cells,
+        shared: &Scalars,
     ) {
         let Value::Array(elements) = list else { return };
         let name = lists[at].last().unwrap_or("row").to_owned();
         for element in elements {
             let mut cells = shared.clone();
             let Some(next) = lists.get(at + 1) else {
-                let row = [Step::Key(ROW.to_owned())];
+                let row = [PathStep::Key(ROW.to_owned())];
                 match element {
                     Value::Object(fields) => {
                         for (field, value) in fields.iter().filter(|(field, _)| read(field)) {
                             self.value(
-                                &with(&row, Step::Key(field.clone())),
+                                &with(&row, PathStep::Key(field.clone())),
                                 std::slice::from_ref(field),
                                 value,
                                 &mut cells,
@@ -61,21 +61,21 @@ impl Walk {
             };
             let Some(key) = next.last() else { continue };
             let Value::Object(fields) = element else { continue };
-            let root = [Step::Key(lists[at].each())];
+            let root = [PathStep::Key(lists[at].each())];
             for (field, value) in fields.iter().filter(|(field, _)| *field != key && read(field)) {
-                self.value(&with(&root, Step::Key(field.clone())), std::slice::from_ref(field), value, &mut cells);
+                self.value(&with(&root, PathStep::Key(field.clone())), std::slice::from_ref(field), value, &mut cells);
             }
             self.elements((lists, at + 1), read, fields.get(key).unwrap_or(&Value::Null), record, &cells);
         }
     }
 
     /// Takes what stands at a place.
-    pub(super) fn value(&mut self, steps: &[Step], names: &[String], value: &Value, cells: &mut Cells) {
+    pub(super) fn value(&mut self, steps: &[PathStep], names: &[String], value: &Value, cells: &mut Scalars) {
         match value {
             Value::Null => {}
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    self.value(&with(steps, Step::Key(key.clone())), &with(names, key.clone()), value, cells);
+                    self.value(&with(steps, PathStep::Key(key.clone())), &with(names, key.clone()), value, cells);
                 }
             }
             Value::Array(all) => self.list(steps, names, all, cells),
@@ -83,11 +83,12 @@ impl Walk {
         }
     }
 
-    fn list(&mut self, steps: &[Step], names: &[String], all: &[Value], cells: &mut Cells) {
+    fn list(&mut self, steps: &[PathStep], names: &[String], all: &[Value], cells: &mut Scalars) {
         let attributes: Vec<(&str, &Value)> = all.iter().filter_map(attribute).collect();
         if !all.is_empty() && attributes.len() == all.len() {
             for (key, value) in attributes {
-                let place = with(&with(steps, Step::Named("key".into(), key.into())), Step::Key("value".into()));
+                let place =
+                    with(&with(steps, PathStep::Named("key".into(), key.into())), PathStep::Key("value".into()));
                 self.attribute(&place, &[key.to_owned()], value, cells);
             }
         } else if names.last().is_some_and(|name| is_stem(name)) && all.iter().all(Value::is_number) {
@@ -98,12 +99,12 @@ impl Walk {
     }
 
     /// Takes the elements of a list in which each place has its own meaning.
-    fn vector(&mut self, steps: &[Step], names: &[String], all: &[Value], cells: &mut Cells) {
+    fn vector(&mut self, steps: &[PathStep], names: &[String], all: &[Value], cells: &mut Scalars) {
         let most = if all.len() > VECTOR_MAX { LONG_VECTOR } else { VECTOR_MAX };
         let (last, above) = names.split_last().map_or(("", &[][..]), |(last, above)| (last.as_str(), above));
         let mut places = Vec::new();
         for (at, value) in (0_u32..).zip(all.iter().take(most)).filter(|(_, value)| !is_nested(value)) {
-            let place = with(steps, Step::Index(at));
+            let place = with(steps, PathStep::Index(at));
             places.push(place.iter().cloned().collect::<Path>().escaped());
             self.cell(&place, &with(above, format!("{last}_{at}")), value.clone(), cells);
         }
@@ -116,23 +117,23 @@ impl Walk {
     }
 
     /// Takes the value of an attribute, which may say of which type it is.
-    fn attribute(&mut self, steps: &[Step], names: &[String], value: &Value, cells: &mut Cells) {
+    fn attribute(&mut self, steps: &[PathStep], names: &[String], value: &Value, cells: &mut Scalars) {
         match value {
             Value::Null => {}
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    self.attribute(&with(steps, Step::Key(key.clone())), names, value, cells);
+                    self.attribute(&with(steps, PathStep::Key(key.clone())), names, value, cells);
                 }
             }
             Value::Array(all) => {
                 let first = all.first().unwrap_or(&Value::Null);
-                self.attribute(&with(steps, Step::Index(0)), names, first, cells);
+                self.attribute(&with(steps, PathStep::Index(0)), names, first, cells);
             }
             scalar => self.cell(steps, names, scalar.clone(), cells),
         }
     }
 
-    pub(super) fn cell(&mut self, steps: &[Step], names: &[String], value: Value, cells: &mut Cells) {
+    pub(super) fn cell(&mut self, steps: &[PathStep], names: &[String], value: Value, cells: &mut Scalars) {
         let place = steps.iter().cloned().collect::<Path>().escaped();
         // What cannot be written is not read.
         if place.parse::<Path>().is_ok_and(|path| path.steps() == steps) && self.names.len() < PLACES_MAX {
@@ -167,8 +168,8 @@ pub(super) fn with<T: Clone>(before: &[T], last: T) -> Vec<T> {
     before.iter().cloned().chain([last]).collect()
 }
 
-fn is_row(steps: &[Step]) -> bool {
-    matches!(steps, [Step::Key(root)] if root == ROW)
+fn is_row(steps: &[PathStep]) -> bool {
+    matches!(steps, [PathStep::Key(root)] if root == ROW)
 }
 
 fn is_nested(value: &Value) -> bool {

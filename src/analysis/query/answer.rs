@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// Rows, and whether there would have been more.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ResultSet {
     /// The columns.
     pub schema: SchemaRef,
     /// The rows.
@@ -25,7 +25,7 @@ pub struct Answer {
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     Table,
     /// An array of objects.
@@ -36,7 +36,7 @@ pub enum Format {
     Arrow,
 }
 
-impl Answer {
+impl ResultSet {
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -47,13 +47,13 @@ impl Answer {
     ///
     /// # Errors
     /// When a column is of a type that the format cannot hold.
-    pub fn write(&self, format: Format) -> Result<Vec<u8>> {
+    pub fn write(&self, format: OutputFormat) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         let written = match format {
-            Format::Table => self.table(&mut out),
-            Format::Json => self.json(&mut out),
-            Format::Csv => self.csv(&mut out),
-            Format::Arrow => self.arrow(&mut out),
+            OutputFormat::Table => self.table(&mut out),
+            OutputFormat::Json => self.json(&mut out),
+            OutputFormat::Csv => self.csv(&mut out),
+            OutputFormat::Arrow => self.arrow(&mut out),
         };
         let unfit = |error| Error::user("the answer cannot be written in this format").because(error);
         written.map_err(|error| unfit(error).hint("CSV holds no lists and records; ask for JSON or Arrow"))?;

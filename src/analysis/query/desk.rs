@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
 use super::stop::Stop;
-use super::{Answer, Session};
+use super::{ResultSet, Session};
 use crate::error::{Error, Result};
 
 /// Bytes of a thread's stack: plans are walked by recursion, a few levels for each operator of a query.
@@ -42,7 +42,7 @@ impl Desk {
     /// # Errors
     /// When it is no query, does more than read, names what is not there, exceeds a bound other than the rows', or
     /// fails.
-    pub async fn answer(&self, sql: String) -> Result<Answer> {
+    pub async fn answer(&self, sql: String) -> Result<ResultSet> {
         let session = Arc::clone(&self.session);
         self.within_limit(|stop| async move { session.answer(&sql, &stop).await }).await
     }
@@ -67,7 +67,7 @@ impl Desk {
     ///
     /// # Errors
     /// As [`Desk::answer`].
-    pub fn ask(&self, sql: &str) -> Result<Answer> {
+    pub fn ask(&self, sql: &str) -> Result<ResultSet> {
         // The threads for queries may be too busy with this one to look at the time.
         let waiting = Builder::new_current_thread().enable_all().build();
         let waiting = waiting.map_err(|error| Error::internal("cannot wait for the answer").because(error))?;

@@ -18,9 +18,9 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
-use super::kind::{Kind, Seen};
+use super::kind::{ColumnType, ObservedTypes};
 use crate::error::{Error, Result};
-use crate::files::{Format, InputFiles, is_table, recognise};
+use crate::files::{FileFormat, InputFiles, is_table, recognise};
 use crate::table::{Chunk, Table, Wanted};
 
 /// Whether a name of a table is one of a file: it has a folder or an ending, stands for several, or is there.
@@ -53,7 +53,7 @@ pub(super) async fn open(context: &SessionContext, named: &Path, by_cluster: boo
             .hint("ask without --cluster"));
     }
     let topic = topic.map(str::to_owned);
-    let survey = tokio::task::spawn_blocking(move || Files::survey(inputs, topic.as_deref())).await;
+    let survey = tokio::task::spawn_blocking(move || FileTable::survey(inputs, topic.as_deref())).await;
     Ok(Arc::new(survey.map_err(|error| Error::internal("a file could not be looked at").because(error))??))
 }
 
@@ -63,7 +63,7 @@ async fn parquet(context: &SessionContext, inputs: &InputFiles) -> Result<Option
     let ending = |path: &PathBuf| path.extension().map(|ending| ending.to_string_lossy().into_owned());
     let (paths, Some(first)) = (inputs.paths(), inputs.paths().first().and_then(ending)) else { return Ok(None) };
     for path in paths {
-        if inputs.are_kept() || ending(path).as_ref() != Some(&first) || recognise(path)? != Format::Parquet {
+        if inputs.are_kept() || ending(path).as_ref() != Some(&first) || recognise(path)? != FileFormat::Parquet {
             return Ok(None);
         }
         // Of columns that share a name `DataFusion` would read the first alone.
@@ -79,29 +79,29 @@ async fn parquet(context: &SessionContext, inputs: &InputFiles) -> Result<Option
 
 /// A column of a query: one of a table, or some that stand inside of it.
 #[derive(Debug, Clone)]
-enum Node {
+enum ColumnTree {
     Column(usize),
-    Group(Vec<(String, Node)>),
+    Group(Vec<(String, ColumnTree)>),
 }
 
 /// Puts a column at its path; `false` where the path leads through another column.
-fn place(nodes: &mut Vec<(String, Node)>, path: &[String], column: usize) -> bool {
+fn place(nodes: &mut Vec<(String, ColumnTree)>, path: &[String], column: usize) -> bool {
     let Some((name, rest)) = path.split_first() else { return false };
     match (nodes.iter_mut().find(|(known, _)| known == name), rest) {
-        (None, []) => nodes.push((name.clone(), Node::Column(column))),
+        (None, []) => nodes.push((name.clone(), ColumnTree::Column(column))),
         (None, rest) => {
             let mut inside = Vec::new();
             place(&mut inside, rest, column);
-            nodes.push((name.clone(), Node::Group(inside)));
+            nodes.push((name.clone(), ColumnTree::Group(inside)));
         }
-        (Some((_, Node::Group(inside))), [_, ..]) => return place(inside, rest, column),
+        (Some((_, ColumnTree::Group(inside))), [_, ..]) => return place(inside, rest, column),
         (Some(_), _) => return false,
     }
     true
 }
 
-impl Node {
-    fn field(&self, name: &str, kinds: &[Kind]) -> Field {
+impl ColumnTree {
+    fn field(&self, name: &str, kinds: &[ColumnType]) -> Field {
         let inside = |(name, node): &(String, Self)| node.field(name, kinds);
         let data_type = match self {
             Self::Column(column) => kinds[*column].data_type(),
@@ -118,7 +118,7 @@ impl Node {
         }
     }
 
-    /// Takes its arrays in the order of [`Node::columns`].
+    /// Takes its arrays in the order of [`ColumnTree::columns`].
     fn array(&self, field: &Field, arrays: &mut impl Iterator<Item = ArrayRef>, rows: usize) -> Answered<ArrayRef> {
         let (Self::Group(nodes), DataType::Struct(fields)) = (self, field.data_type()) else {
             return arrays.next().ok_or_else(|| DataFusionError::Internal("a column has no values".to_owned()));
@@ -131,22 +131,22 @@ impl Node {
 
 /// Files as one table.
 #[derive(Debug)]
-struct Files {
+struct FileTable {
     table: Arc<Table>,
     /// What their columns hold.
-    kinds: Arc<[Kind]>,
-    nodes: Vec<Node>,
+    kinds: Arc<[ColumnType]>,
+    nodes: Vec<ColumnTree>,
     schema: SchemaRef,
     /// Keeps what came out of a pipe.
     _inputs: InputFiles,
 }
 
-impl Files {
+impl FileTable {
     /// Looks at all that is in files, and tells of rows that cannot be read.
     fn survey(inputs: InputFiles, topic: Option<&str>) -> Result<Self> {
         let table = one_of(Table::open_together(inputs.paths())?, topic)?;
         let wanted: Vec<Wanted> = (0..table.columns.len()).map(|column| Wanted { column, repeats: false }).collect();
-        let mut seen = vec![Seen::new(table.is_typed()); wanted.len()];
+        let mut seen = vec![ObservedTypes::new(table.is_typed()); wanted.len()];
         let (mut refused, mut example) = (0, None);
         for chunk in table.chunks(&wanted)? {
             let chunk = chunk?;
@@ -157,12 +157,12 @@ impl Files {
         if refused > 0 {
             tracing::warn!(rows = refused, example, "rows that cannot be read are left out");
         }
-        let kinds: Arc<[Kind]> = seen.iter().map(Seen::kind).collect();
+        let kinds: Arc<[ColumnType]> = seen.iter().map(ObservedTypes::kind).collect();
         let mut nodes = Vec::new();
         for (at, column) in table.columns.iter().enumerate() {
             let is_once = column.name == column.path.join(".");
             if !(is_once && place(&mut nodes, &column.path, at)) {
-                nodes.push((column.name.clone(), Node::Column(at)));
+                nodes.push((column.name.clone(), ColumnTree::Column(at)));
             }
         }
         let fields: Vec<Field> = nodes.iter().map(|(name, node)| node.field(name, &kinds)).collect();
@@ -191,7 +191,7 @@ fn one_of(mut tables: Vec<Table>, topic: Option<&str>) -> Result<Table> {
 }
 
 #[async_trait]
-impl TableProvider for Files {
+impl TableProvider for FileTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -224,8 +224,8 @@ impl TableProvider for Files {
 #[derive(Debug, Clone)]
 struct FileScan {
     table: Arc<Table>,
-    kinds: Arc<[Kind]>,
-    nodes: Vec<Node>,
+    kinds: Arc<[ColumnType]>,
+    nodes: Vec<ColumnTree>,
     schema: SchemaRef,
 }
 

@@ -20,7 +20,7 @@ const DATE_CHARS: usize = 10;
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum ColumnType {
     /// As the file says.
     Given(DataType),
     /// True and false, in any case.
@@ -39,7 +39,7 @@ pub(super) enum Kind {
 
 /// What has been seen of a column.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct ObservedTypes {
     /// Whether files say what their columns hold, and what they have said.
     is_given: bool,
     given: Vec<DataType>,
@@ -49,15 +49,15 @@ pub(super) struct Seen {
 }
 
 /// What texts may be, and whether one is.
-type TextKind = (Kind, fn(&str) -> bool);
+type TextKind = (ColumnType, fn(&str) -> bool);
 
 /// From the narrowest to the widest; of two the first that fits is meant.
 const TEXT_KINDS: [TextKind; 5] = [
-    (Kind::Truth, |text| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")),
-    (Kind::Whole, |text| text.parse::<i64>().is_ok()),
-    (Kind::Number, |text| cell::number(text).is_some() && !is_long(text)),
-    (Kind::Date, |text| text.len() <= DATE_CHARS && cell::instant(text, TimeFormat::Rfc3339).is_some()),
-    (Kind::Time, |text| cell::instant(text, TimeFormat::Rfc3339).is_some()),
+    (ColumnType::Truth, |text| text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")),
+    (ColumnType::Whole, |text| text.parse::<i64>().is_ok()),
+    (ColumnType::Number, |text| cell::number(text).is_some() && !is_long(text)),
+    (ColumnType::Date, |text| text.len() <= DATE_CHARS && cell::instant(text, TimeFormat::Rfc3339).is_some()),
+    (ColumnType::Time, |text| cell::instant(text, TimeFormat::Rfc3339).is_some()),
 ];
 
 /// Whether a text is a whole number that a float would round.
@@ -66,7 +66,7 @@ fn is_long(text: &str) -> bool {
     digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_err()
 }
 
-impl Seen {
+impl ObservedTypes {
     /// Of nothing yet.
     pub(super) fn new(is_given: bool) -> Self {
         Self { is_given, given: Vec::new(), fits: [true; TEXT_KINDS.len()], has_values: false }
@@ -89,16 +89,16 @@ impl Seen {
     }
 
     /// What the column holds.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ColumnType {
         if let (true, [given]) = (self.is_given, self.given.as_slice()) {
-            return Kind::Given(given.clone());
+            return ColumnType::Given(given.clone());
         }
         let first = self.fits.iter().position(|fits| *fits).filter(|_| self.has_values);
-        first.map_or(Kind::Text, |at| TEXT_KINDS[at].0.clone())
+        first.map_or(ColumnType::Text, |at| TEXT_KINDS[at].0.clone())
     }
 }
 
-impl Kind {
+impl ColumnType {
     pub(super) fn data_type(&self) -> DataType {
         match self {
             Self::Given(given) => given.clone(),
@@ -142,32 +142,35 @@ fn read<T>(array: &ArrayRef, meaning: impl Fn(&str) -> Option<T>) -> impl Iterat
 mod tests {
     use super::*;
 
-    fn kind(cells: &[&str]) -> Kind {
-        let mut seen = Seen::new(false);
+    fn kind(cells: &[&str]) -> ColumnType {
+        let mut seen = ObservedTypes::new(false);
         seen.take(&(Arc::new(StringArray::from(cells.to_vec())) as ArrayRef));
         seen.kind()
     }
 
     #[test]
     fn a_column_is_what_all_its_cells_are() {
-        assert_eq!(kind(&["True", "FALSE", "NA"]), Kind::Truth);
-        assert_eq!(kind(&["1", "-2", ""]), Kind::Whole);
-        assert_eq!(kind(&["1", "2.5", "NaN", "-Infinity"]), Kind::Number);
-        assert_eq!(kind(&["1", "true"]), Kind::Number, "a truth value among numbers");
-        assert_eq!(kind(&["2024-02-29", "1970/01/01"]), Kind::Date);
-        assert_eq!(kind(&["2024-02-29", "2024-02-29 12:00+02"]), Kind::Time);
-        assert_eq!(kind(&["yes", "no"]), Kind::Text, "a word that is no truth value everywhere");
-        assert_eq!(kind(&["1", "x"]), Kind::Text);
-        assert_eq!(kind(&["18446744073709551616", "1"]), Kind::Text, "digits that a float would round");
-        assert_eq!(kind(&["", "null"]), Kind::Text);
+        assert_eq!(kind(&["True", "FALSE", "NA"]), ColumnType::Truth);
+        assert_eq!(kind(&["1", "-2", ""]), ColumnType::Whole);
+        assert_eq!(kind(&["1", "2.5", "NaN", "-Infinity"]), ColumnType::Number);
+        assert_eq!(kind(&["1", "true"]), ColumnType::Number, "a truth value among numbers");
+        assert_eq!(kind(&["2024-02-29", "1970/01/01"]), ColumnType::Date);
+        assert_eq!(kind(&["2024-02-29", "2024-02-29 12:00+02"]), ColumnType::Time);
+        assert_eq!(kind(&["yes", "no"]), ColumnType::Text, "a word that is no truth value everywhere");
+        assert_eq!(kind(&["1", "x"]), ColumnType::Text);
+        assert_eq!(kind(&["18446744073709551616", "1"]), ColumnType::Text, "digits that a float would round");
+        assert_eq!(kind(&["", "null"]), ColumnType::Text);
     }
 
     #[test]
     fn cells_are_read_as_their_kind() {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("True"), Some("false"), Some("-"), None]));
         let truths: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, None]));
-        assert_eq!(Kind::Truth.of(&texts).as_ref(), truths.as_ref());
+        assert_eq!(ColumnType::Truth.of(&texts).as_ref(), truths.as_ref());
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["1969-12-31", "1970-01-02"]));
-        assert_eq!(Kind::Date.of(&texts).as_ref(), (Arc::new(Date32Array::from(vec![-1, 1])) as ArrayRef).as_ref());
+        assert_eq!(
+            ColumnType::Date.of(&texts).as_ref(),
+            (Arc::new(Date32Array::from(vec![-1, 1])) as ArrayRef).as_ref()
+        );
     }
 }

@@ -18,7 +18,7 @@ mod session;
 mod stop;
 mod stored;
 
-pub use answer::{Answer, Format};
+pub use answer::{OutputFormat, ResultSet};
 pub use desk::Desk;
 #[cfg(feature = "pg")]
 pub use postgres::{Prepared, SERVER_VERSION, Statement, Visit};

@@ -22,10 +22,10 @@ use futures_util::StreamExt as _;
 
 use super::stop::{Stop, stoppable};
 use super::stored::Stored;
-use super::{Answer, file, function, guard};
+use super::{ResultSet, file, function, guard};
 use crate::config::nearest;
 use crate::error::{Error, Result};
-use crate::store::{Place, Store, Table};
+use crate::store::{Store, StoreFolder, StoreTable};
 
 /// What the tables' catalog is called: the database of clients that know databases.
 pub(super) const CATALOG: &str = "haldane";
@@ -142,7 +142,7 @@ impl Session {
     ///
     /// # Errors
     /// When it is none, does more than read, names what is not there, exceeds a bound other than the rows', or fails.
-    pub(super) async fn answer(&self, sql: &str, stop: &Stop) -> Result<Answer> {
+    pub(super) async fn answer(&self, sql: &str, stop: &Stop) -> Result<ResultSet> {
         let context = self.context()?;
         let statement = guard::statement(&context.state(), sql)?;
         let plan = self.plan(&context, statement).await?;
@@ -160,13 +160,13 @@ impl Session {
     }
 
     /// The rows of a plan, as many as an answer may have.
-    pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan, stop: &Stop) -> Result<Answer> {
+    pub(super) async fn run(&self, context: &SessionContext, plan: LogicalPlan, stop: &Stop) -> Result<ResultSet> {
         let frame = context.execute_logical_plan(plan).await.map_err(explained)?;
         let plan = stoppable(frame.create_physical_plan().await.map_err(explained)?, stop).map_err(explained)?;
         #[cfg(feature = "ballista")]
         self.job.begin(&plan);
         let mut stream = execute_stream(plan, context.task_ctx()).map_err(explained)?;
-        let mut answer = Answer { schema: stream.schema(), batches: Vec::new(), truncated: false };
+        let mut answer = ResultSet { schema: stream.schema(), batches: Vec::new(), truncated: false };
         let (mut rows, mut bytes) = (0, 0);
         while let Some(batch) = stream.next().await {
             let batch: RecordBatch = batch.map_err(explained)?;
@@ -208,7 +208,7 @@ impl Session {
         let Some(store) = &self.store else { return Ok(()) };
         let (url, place) = self.place(store)?;
         let files = store.files_now().await?;
-        for table in Table::ALL {
+        for table in StoreTable::ALL {
             let of_table = files.iter().filter(|file| file.table == table);
             let placed = of_table.map(|file| (file.clone(), place.path(&file.path))).collect();
             let stored = Arc::new(Stored::new(table, url.clone(), placed));
@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// Where those who carry out queries find the store.
-    fn place(&self, store: &Store) -> Result<(ObjectStoreUrl, Place)> {
+    fn place(&self, store: &Store) -> Result<(ObjectStoreUrl, StoreFolder)> {
         let (url, place) = match self.scheduler {
             None => (STORE_URL.to_owned(), store.place().clone()),
             Some(_) => store.place().shared()?,
@@ -254,7 +254,7 @@ impl Session {
     }
 
     fn missing(&self, name: &str) -> Error {
-        let tables = Table::ALL.iter().filter(|_| self.store.is_some()).map(|table| table.name());
+        let tables = StoreTable::ALL.iter().filter(|_| self.store.is_some()).map(|table| table.name());
         let known: Vec<&str> = tables.chain(self.files.keys().map(String::as_str)).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -50,18 +50,18 @@ pub(super) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc
 }
 
 fn watched(filter: &JoinFilter, stop: &Stop) -> JoinFilter {
-    let expression = Watched { filter: Arc::clone(filter.expression()), stop: stop.clone() };
+    let expression = StoppableFilter { filter: Arc::clone(filter.expression()), stop: stop.clone() };
     JoinFilter::new(Arc::new(expression), filter.column_indices().to_vec(), Arc::clone(filter.schema()))
 }
 
 /// A join's filter, which fails when the query is stopped.
 #[derive(Debug)]
-struct Watched {
+struct StoppableFilter {
     filter: Arc<dyn PhysicalExpr>,
     stop: Stop,
 }
 
-impl PhysicalExpr for Watched {
+impl PhysicalExpr for StoppableFilter {
     fn data_type(&self, input: &Schema) -> Result<DataType> {
         self.filter.data_type(input)
     }
@@ -95,21 +95,21 @@ impl PhysicalExpr for Watched {
     }
 }
 
-impl fmt::Display for Watched {
+impl fmt::Display for StoppableFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.filter.fmt(f)
     }
 }
 
-impl PartialEq for Watched {
+impl PartialEq for StoppableFilter {
     fn eq(&self, other: &Self) -> bool {
         self.filter.eq(&other.filter)
     }
 }
 
-impl Eq for Watched {}
+impl Eq for StoppableFilter {}
 
-impl Hash for Watched {
+impl Hash for StoppableFilter {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.filter.hash(state);
     }

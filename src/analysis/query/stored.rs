@@ -26,7 +26,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::path::Path;
 
-use crate::store::{StoredFile, Table};
+use crate::store::{StoreTable, StoredFile};
 
 /// Name of the column that holds the day.
 const DATE: &str = "date";
@@ -34,7 +34,7 @@ const DATE: &str = "date";
 /// A table of a store.
 #[derive(Debug)]
 pub(super) struct Stored {
-    table: Table,
+    table: StoreTable,
     url: ObjectStoreUrl,
     /// Files with their places in the object store.
     files: Vec<(StoredFile, Path)>,
@@ -43,7 +43,7 @@ pub(super) struct Stored {
 
 impl Stored {
     /// The table over its files, in the object store that is registered under `url`.
-    pub(super) fn new(table: Table, url: ObjectStoreUrl, files: Vec<(StoredFile, Path)>) -> Self {
+    pub(super) fn new(table: StoreTable, url: ObjectStoreUrl, files: Vec<(StoredFile, Path)>) -> Self {
         let day = Arc::new(Field::new(DATE, DataType::Date32, false));
         let layout = TableSchema::builder(table.schema()).with_table_partition_cols(vec![day]).build();
         Self { table, url, files, layout }
@@ -79,7 +79,7 @@ impl Stored {
 #[cfg(feature = "ballista")]
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Described {
-    table: Table,
+    table: StoreTable,
     url: String,
     files: Vec<(StoredFile, String)>,
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, StringArray, UInt64Array};
 
 use super::class_scores::Probabilities;
-use super::layout::{Layout, Place, find};
-use super::rows::{NONE, Reader, Rows};
+use super::layout::{ColumnPosition, Layout, find};
+use super::rows::{NONE, RowReader, Rows};
 use crate::batch::TextArray;
 use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ use crate::event::class_hash;
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
 use crate::kernel::bin::Edges;
-use crate::plan::{QualityPlan, Role, Task};
-use crate::scan::traffic::Answer;
+use crate::plan::{ColumnRole, QualityPlan, Task};
+use crate::scan::traffic::ResponseClass;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Rates};
 use crate::table::{Chunk, EventField, Table, Wanted, cells};
@@ -125,7 +125,7 @@ pub(crate) fn plan(layout: &Layout, score_edges: Option<Edges>) -> QualityPlan {
 
 /// What one pass over a file needs.
 pub(crate) struct Pass<'a> {
-    pub(crate) reader: Reader<'a>,
+    pub(crate) reader: RowReader<'a>,
     pub(crate) rows: &'a Rows,
     pub(crate) n_periods: usize,
     pub(crate) labels: &'a Labels,
@@ -151,8 +151,8 @@ impl Pass<'_> {
     /// Counts the answers of the file; nothing when it tells nothing of them.
     pub(crate) fn run(&self) -> Result<Option<Answers>> {
         let layout = self.reader.layout;
-        let at = |place: &Option<Place>| place.as_ref().and_then(|place| place.at[self.reader.side]);
-        let score = layout.columns.iter().find(|column| column.numeric == Some(Role::Score));
+        let at = |place: &Option<ColumnPosition>| place.as_ref().and_then(|place| place.at[self.reader.side]);
+        let score = layout.columns.iter().find(|column| column.numeric == Some(ColumnRole::Score));
         let score = score.and_then(|column| column.place.at[self.reader.side]);
         let by_id = (!self.labels.is_empty()).then(|| at(&layout.id)).flatten();
         let fields = [at(&layout.status), at(&layout.failed), score, at(&layout.predicted), at(&layout.label), by_id];
@@ -254,14 +254,14 @@ impl<'c> Cells<'c> {
     fn rates(&self, row: usize) -> Rates {
         let status = number(self.status.as_ref(), row);
         let failed = text(self.failed.as_ref(), row).is_some_and(cell::is_failure);
-        let answer = Answer::of(status.map(code), failed);
+        let answer = ResponseClass::of(status.map(code), failed);
         let predicted = self.predicted(row);
         let positive = predicted == Some("1");
         Rates {
             requests: 1,
             errors: answer.is_failure().into(),
-            rejected: (answer == Answer::Rejected).into(),
-            scored: (answer == Answer::Success && self.score(row).is_some()).into(),
+            rejected: (answer == ResponseClass::Rejected).into(),
+            scored: (answer == ResponseClass::Success && self.score(row).is_some()).into(),
             predicted: predicted.is_some().into(),
             positive: positive.into(),
             duplicates: 0,

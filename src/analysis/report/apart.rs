@@ -115,13 +115,13 @@ fn float(n: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::baseline::cut;
-    use crate::plan::Role;
+    use crate::plan::ColumnRole;
     use std::sync::Arc;
 
     fn column(values: &[f64]) -> NumericColumn {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        NumericColumn { name: "x".to_owned(), role: Role::Feature, cut: Arc::new(cut::of_values(&sorted, 1040)) }
+        NumericColumn { name: "x".to_owned(), role: ColumnRole::Feature, cut: Arc::new(cut::of_values(&sorted, 1040)) }
     }
 
     fn counted(column: &NumericColumn, values: &[f64]) -> Histogram {

@@ -3,7 +3,7 @@
 
 use arrow::array::{Array as _, ArrayRef, Float64Array};
 
-use super::layout::Place;
+use super::layout::ColumnPosition;
 use crate::batch::TextArray;
 use crate::decode::cell::{self, category};
 use crate::decode::lists;
@@ -13,20 +13,20 @@ use crate::table::{Table, cells};
 
 /// Where the probabilities are.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum ClassScores {
+pub(crate) enum ClassScoreColumns {
     /// A column for each class.
-    Each(Vec<(String, Place)>),
+    Each(Vec<(String, ColumnPosition)>),
     /// A list in the order of the classes 0, 1, ….
-    List(Place),
+    List(ColumnPosition),
 }
 
-impl ClassScores {
+impl ClassScoreColumns {
     /// As a pipeline says: below this path, or in a list at it.
     pub(crate) fn of_path(path: &Path, tables: [&Table; 2]) -> Option<Self> {
         let name = path.to_string();
         let prefix = format!("{name}.");
         let columns = tables[0].columns.iter().filter_map(|column| Some((column.name.strip_prefix(&prefix)?, column)));
-        let place = |name: &str| Place { name: name.to_owned(), at: tables.map(|table| table.find(name)) };
+        let place = |name: &str| ColumnPosition { name: name.to_owned(), at: tables.map(|table| table.find(name)) };
         let each: Vec<_> = columns.map(|(class, column)| (category(class).to_owned(), place(&column.name))).collect();
         let list = || tables[0].find(&name).map(|_| Self::List(place(&name)));
         if each.is_empty() { list() } else { Some(Self::Each(each)) }
@@ -57,17 +57,17 @@ pub(crate) struct Probabilities {
 }
 
 impl Probabilities {
-    /// Reads the columns of [`ClassScores::columns`].
-    pub(crate) fn of(scores: &ClassScores, arrays: &[ArrayRef]) -> Self {
+    /// Reads the columns of [`ClassScoreColumns::columns`].
+    pub(crate) fn of(scores: &ClassScoreColumns, arrays: &[ArrayRef]) -> Self {
         match scores {
-            ClassScores::Each(classes) => {
+            ClassScoreColumns::Each(classes) => {
                 let numbers: Vec<Float64Array> = arrays.iter().map(|array| cells::numbers(array).0).collect();
                 let row = |row: usize| numbers.iter().map(|side| side.is_valid(row).then(|| side.value(row))).collect();
                 let n = numbers.first().map_or(0, Float64Array::len);
                 let classes = classes.iter().map(|(class, _)| class.clone()).collect();
                 Self { classes, rows: (0..n).map(row).collect() }
             }
-            ClassScores::List(_) => {
+            ClassScoreColumns::List(_) => {
                 let rows: Vec<Option<Vec<f64>>> = arrays.first().and_then(lists).unwrap_or_default();
                 let most = rows.iter().flatten().map(Vec::len).max().unwrap_or_default();
                 Self { classes: (0..most).map(|class| class.to_string()).collect(), rows }

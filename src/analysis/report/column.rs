@@ -1,20 +1,20 @@
 //! One column: what it is like on both sides, how far it moved, and how sure that is.
 
 use super::apart;
-use super::count::{Counted, NAMES_MAX, Tallies};
+use super::count::{ColumnCounts, NAMES_MAX, Tallies};
 use super::distribution;
 use super::known;
-use super::layout::Watched;
+use super::layout::ComparedColumn;
 use super::model::{ColumnReport, Figure, KsEffect, PeriodPsi, PsiEffect, Shape, Stand};
 use super::moved::{self, KS_TOLERATED, Moved};
 use crate::infer::calibrator::log_e_of_p;
 use crate::infer::ks_tolerance::KsTest;
 use crate::infer::psi_tolerance::PsiTest;
 use crate::metric::ks::is_one_number;
-use crate::metric::paired::{Cells, Paired};
-use crate::metric::{Context, METRICS, Quantiles, Reading, Reads, Side, Value};
+use crate::metric::paired::{BinningRule, Paired};
+use crate::metric::{Context, METRICS, MetricResult, Quantiles, Reads, Side, Value};
 use crate::output::text::share;
-use crate::plan::{Compat, Role};
+use crate::plan::{ColumnRole, Compat};
 
 /// Share of false names among those named.
 pub(crate) const FALSE_DISCOVERIES: f64 = 0.05;
@@ -28,21 +28,21 @@ pub(crate) const N_MIN: u64 = 30;
 const DISTINCT_MAX: f64 = 0.5;
 
 /// A column with what was counted of it.
-pub(crate) struct Pair<'a> {
-    pub(crate) watched: &'a Watched,
-    pub(crate) counted: &'a Counted,
+pub(crate) struct CountedColumn<'a> {
+    pub(crate) watched: &'a ComparedColumn,
+    pub(crate) counted: &'a ColumnCounts,
 }
 
 /// Which part of the rows.
 #[derive(Clone, Copy)]
-pub(crate) enum Part {
+pub(crate) enum Subset {
     All,
     /// Of the current side, against all of the reference.
     Period(usize),
     Segment(usize, usize),
 }
 
-impl Pair<'_> {
+impl CountedColumn<'_> {
     pub(crate) fn name(&self) -> &str {
         &self.watched.place.name
     }
@@ -50,33 +50,33 @@ impl Pair<'_> {
     /// What metrics are handed.
     fn context<'a>(&'a self, compat: &'a [Compat]) -> Context<'a> {
         let (cut, known) = match self.counted {
-            Counted::Numeric { column, .. } => (Some(&*column.cut), &[][..]),
-            Counted::Categorical { column, .. } => (None, column.known.as_slice()),
+            ColumnCounts::Numeric { column, .. } => (Some(&*column.cut), &[][..]),
+            ColumnCounts::Categorical { column, .. } => (None, column.known.as_slice()),
         };
         Context { cut, known, window: 0, bins: BINS, quantiles: Quantiles::Reference, compat, quality: None }
     }
 
     /// Reference and current side of a part.
-    pub(crate) fn sides(&self, part: Part) -> [Side<'_>; 2] {
+    pub(crate) fn sides(&self, part: Subset) -> [Side<'_>; 2] {
         match self.counted {
-            Counted::Numeric { sides, .. } => pick(sides, part).map(Side::Numeric),
-            Counted::Categorical { sides, .. } => pick(sides, part).map(Side::Categorical),
+            ColumnCounts::Numeric { sides, .. } => pick(sides, part).map(Side::Numeric),
+            ColumnCounts::Categorical { sides, .. } => pick(sides, part).map(Side::Categorical),
         }
     }
 
     /// Rows of the reference and the current side.
     pub(crate) fn rows(&self) -> [u64; 2] {
-        self.sides(Part::All).map(|side| missing(side).1)
+        self.sides(Subset::All).map(|side| missing(side).1)
     }
 
     /// Values that are there, on both sides.
-    pub(crate) fn n(&self, part: Part) -> [u64; 2] {
+    pub(crate) fn n(&self, part: Subset) -> [u64; 2] {
         self.sides(part).map(Side::n)
     }
 
     /// Why the column cannot be tested, if it cannot.
     pub(crate) fn untested(&self) -> Option<String> {
-        let [m, n] = self.n(Part::All);
+        let [m, n] = self.n(Subset::All);
         let [absent_m, absent_n] = self.watched.place.at.map(|at| at.is_none());
         if absent_m || absent_n {
             let where_not = if absent_m { "reference" } else { "current file" };
@@ -88,10 +88,10 @@ impl Pair<'_> {
                 (0, _) => "no value in the reference",
                 _ => "no value in the current file",
             };
-            let odd = if let Counted::Numeric { mistyped, .. } = self.counted { mistyped.iter().sum() } else { 0 };
+            let odd = if let ColumnCounts::Numeric { mistyped, .. } = self.counted { mistyped.iter().sum() } else { 0 };
             return Some(if odd > 0 { format!("{nothing} is a number") } else { nothing.to_owned() });
         }
-        if let Counted::Categorical { distinct, .. } = self.counted {
+        if let ColumnCounts::Categorical { distinct, .. } = self.counted {
             if *distinct > NAMES_MAX {
                 return Some(format!("text with more than {NAMES_MAX} distinct values"));
             }
@@ -109,7 +109,7 @@ impl Pair<'_> {
     }
 
     fn is_constant(&self) -> bool {
-        match self.sides(Part::All) {
+        match self.sides(Subset::All) {
             [Side::Numeric(a), Side::Numeric(b)] => {
                 let is_one = |value: Option<f64>| value.map(f64::to_bits);
                 is_one(a.min) == is_one(b.max) && is_one(a.max) == is_one(b.min) && is_one(a.min) == is_one(a.max)
@@ -120,14 +120,14 @@ impl Pair<'_> {
     }
 
     /// Counts of a part of the rows over deciles of the reference, or over categories: reference, then current.
-    fn cells(&self, part: Part) -> Option<[Vec<u64>; 2]> {
+    fn cells(&self, part: Subset) -> Option<[Vec<u64>; 2]> {
         let [reference, current] = self.sides(part);
-        let cells = Paired::new(Cells::Quantiles, current, reference, &self.context(&[]))?;
+        let cells = Paired::new(BinningRule::Quantiles, current, reference, &self.context(&[]))?;
         Some([whole(&cells.baseline), whole(&cells.current)])
     }
 
     /// The tolerance test of the index over a part of the rows.
-    pub(crate) fn psi(&self, part: Part) -> Option<PsiTest> {
+    pub(crate) fn psi(&self, part: Subset) -> Option<PsiTest> {
         let [reference, current] = self.cells(part)?;
         moved::index(&reference, &current)
     }
@@ -135,11 +135,11 @@ impl Pair<'_> {
     /// How far the column moved.
     pub(crate) fn moved(&self) -> Option<Moved> {
         match self.counted {
-            Counted::Numeric { column, sides: [reference, current], .. } => {
+            ColumnCounts::Numeric { column, sides: [reference, current], .. } => {
                 Moved::of_numbers(&column.cut, &reference.all, &current.all)
             }
-            Counted::Categorical { .. } => {
-                let [reference, current] = self.cells(Part::All)?;
+            ColumnCounts::Categorical { .. } => {
+                let [reference, current] = self.cells(Subset::All)?;
                 Moved::of_cells(&reference, &current)
             }
         }
@@ -147,7 +147,7 @@ impl Pair<'_> {
 
     /// The exact distance lies between these two.
     fn ks_bounds(&self) -> Option<(f64, f64)> {
-        let Counted::Numeric { column, sides, .. } = self.counted else { return None };
+        let ColumnCounts::Numeric { column, sides, .. } = self.counted else { return None };
         let edges = column.cut.edges.as_slice();
         let [reference, current] = sides;
         let test =
@@ -157,19 +157,19 @@ impl Pair<'_> {
 
     /// Everything about a column that can be tested; whether it drifted is decided over all columns together.
     pub(crate) fn report(&self, moved: &Moved, compat: &[Compat]) -> ColumnReport {
-        let [n_reference, n] = self.n(Part::All);
+        let [n_reference, n] = self.n(Subset::All);
         let [reference, current] = self.shapes();
         let (kind, distribution) = match self.counted {
-            Counted::Numeric { column, sides, .. } => {
+            ColumnCounts::Numeric { column, sides, .. } => {
                 ("numeric", distribution::numeric(column, [&sides[0].all, &sides[1].all]))
             }
-            Counted::Categorical { column, sides, .. } => {
+            ColumnCounts::Categorical { column, sides, .. } => {
                 ("categorical", distribution::categorical(column, [&sides[0].all, &sides[1].all]))
             }
         };
         let figures = self.figures(compat);
         let known = match self.counted {
-            Counted::Numeric { of_rows: Some(of_rows), .. } => of_rows.tests.clone(),
+            ColumnCounts::Numeric { of_rows: Some(of_rows), .. } => of_rows.tests.clone(),
             _ => known::of_figures(&figures),
         };
         ColumnReport {
@@ -192,7 +192,7 @@ impl Pair<'_> {
             current,
             figures,
             tests: known,
-            missing: known::rates_apart(self.sides(Part::All).map(missing)),
+            missing: known::rates_apart(self.sides(Subset::All).map(missing)),
             distribution,
             periods: self.periods(),
         }
@@ -200,12 +200,12 @@ impl Pair<'_> {
 
     fn periods(&self) -> Vec<PeriodPsi> {
         let n = match self.counted {
-            Counted::Numeric { sides, .. } => sides[1].periods.len(),
-            Counted::Categorical { sides, .. } => sides[1].periods.len(),
+            ColumnCounts::Numeric { sides, .. } => sides[1].periods.len(),
+            ColumnCounts::Categorical { sides, .. } => sides[1].periods.len(),
         };
         let point = |period: usize| {
-            let [_, n] = self.n(Part::Period(period));
-            let test = self.psi(Part::Period(period)).filter(|_| n >= N_MIN)?;
+            let [_, n] = self.n(Subset::Period(period));
+            let test = self.psi(Subset::Period(period)).filter(|_| n >= N_MIN)?;
             let (low, high) = test.interval(ALPHA);
             Some(PeriodPsi { period, debiased: test.debiased(), low, high, n })
         };
@@ -214,7 +214,7 @@ impl Pair<'_> {
 
     fn shapes(&self) -> [Shape; 2] {
         [0, 1].map(|side| match self.counted {
-            Counted::Numeric { column, sides, infinite, of_rows, .. } => {
+            ColumnCounts::Numeric { column, sides, infinite, of_rows, .. } => {
                 let (all, grid) = (&sides[side].all, column.cut.grid);
                 Shape {
                     rows: all.rows(),
@@ -228,7 +228,7 @@ impl Pair<'_> {
                     notes: apart::notes(column, all, infinite[side]),
                 }
             }
-            Counted::Categorical { column, sides, .. } => {
+            ColumnCounts::Categorical { column, sides, .. } => {
                 let all = &sides[side].all;
                 let known = all.known.iter().filter(|count| **count > 0).count();
                 let rare = column.rare.as_ref().filter(|_| all.known.last().is_some_and(|count| *count > 0));
@@ -250,7 +250,7 @@ impl Pair<'_> {
 
     /// Every metric that reads a column.
     fn figures(&self, compat: &[Compat]) -> Vec<Figure> {
-        let [reference, current] = self.sides(Part::All);
+        let [reference, current] = self.sides(Subset::All);
         let context = self.context(compat);
         let reads = |reads: Reads| matches!(reads, Reads::Numeric | Reads::Categorical | Reads::Column);
         let mut figures = Vec::new();
@@ -277,12 +277,12 @@ fn missing(side: Side<'_>) -> (u64, u64) {
     }
 }
 
-fn pick<T>(sides: &[Tallies<T>; 2], part: Part) -> [&T; 2] {
+fn pick<T>(sides: &[Tallies<T>; 2], part: Subset) -> [&T; 2] {
     let [reference, current] = sides;
     match part {
-        Part::All => [&reference.all, &current.all],
-        Part::Period(at) => [&reference.all, &current.periods[at]],
-        Part::Segment(field, at) => [&reference.segments[field][at], &current.segments[field][at]],
+        Subset::All => [&reference.all, &current.all],
+        Subset::Period(at) => [&reference.all, &current.periods[at]],
+        Subset::Segment(field, at) => [&reference.segments[field][at], &current.segments[field][at]],
     }
 }
 
@@ -313,7 +313,7 @@ pub(crate) fn number(value: Value) -> Option<f64> {
 }
 
 /// A reading as it stands in a report.
-pub(crate) fn figure(spec: &crate::metric::Spec, reading: Reading, reference: Option<f64>) -> Figure {
+pub(crate) fn figure(spec: &crate::metric::Spec, reading: MetricResult, reference: Option<f64>) -> Figure {
     Figure {
         metric: spec.name.to_owned(),
         convention: reading.convention,
@@ -329,11 +329,11 @@ pub(crate) fn figure(spec: &crate::metric::Spec, reading: Reading, reference: Op
     }
 }
 
-fn role_name(role: Option<Role>) -> &'static str {
+fn role_name(role: Option<ColumnRole>) -> &'static str {
     match role {
-        Some(Role::Score) => "score",
-        Some(Role::Latency) => "latency",
-        Some(Role::Measure) => "measure",
-        Some(Role::Feature) | None => "feature",
+        Some(ColumnRole::Score) => "score",
+        Some(ColumnRole::Latency) => "latency",
+        Some(ColumnRole::Measure) => "measure",
+        Some(ColumnRole::Feature) | None => "feature",
     }
 }

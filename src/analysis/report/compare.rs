@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::answers::{self, Answers, Labels, Outcomes, Pass};
-use super::column::{ALPHA, BINS, FALSE_DISCOVERIES, Pair, Part};
-use super::count::{CountTask, Counted, FINE_BINS};
+use super::column::{ALPHA, BINS, CountedColumn, FALSE_DISCOVERIES, Subset};
+use super::count::{ColumnCounts, CountTask, FINE_BINS};
 use super::events;
 use super::figures::{latencies, quality, rates, timeline};
-use super::layout::{self, Layout, Place};
+use super::layout::{self, ColumnPosition, Layout};
 use super::model::{ColumnReport, Comparison, Method, Problem, QualityReport, RoleNote, Source, Stand, Untested};
 use super::moved::{KS_TOLERATED, Moved, PSI_TOLERATED};
 use super::problems::{self, RATE_PSI_TOLERATED};
-use super::rows::{Filter, Reader, Rows, SegmentNames};
+use super::rows::{Filter, RowReader, Rows, SegmentNames};
 use super::segments;
 use crate::baseline::builder::FORMAT;
 use crate::baseline::cut;
@@ -24,7 +24,7 @@ use crate::infer::multiplicity::{bh, e_bh};
 use crate::kafka::ports::Schemas;
 use crate::metric::Side;
 use crate::output::text::{count, instant, plural};
-use crate::plan::{CategoricalColumn, Compat, Plan, QualityPlan, Role};
+use crate::plan::{CategoricalColumn, ColumnRole, Compat, Plan, QualityPlan};
 use crate::replay::is_archive;
 use crate::summary::profile::{CategoricalProfile, NumericProfile};
 use crate::summary::{Profile, Rates, Traffic};
@@ -37,7 +37,7 @@ const LENGTHS: [Micros; 10] = [60, 300, 900, 3_600, 10_800, 21_600, 86_400, 604_
 
 /// What to compare.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct CompareRequest {
     /// What things should be like: files that belong together.
     pub reference: Vec<PathBuf>,
     /// What is judged: files that belong together.
@@ -57,7 +57,7 @@ pub struct Request {
 }
 
 /// Compares two files; a pipeline says what columns are for, else it is guessed.
-pub fn compare(request: &Request, plan: Option<&Plan>) -> Result<Comparison> {
+pub fn compare(request: &CompareRequest, plan: Option<&Plan>) -> Result<Comparison> {
     let (topic, positive) = (request.topic.as_deref(), request.positive.as_slice());
     let traffic = plan.map(layout::traffic).transpose()?;
     let files = || request.reference.iter().chain(&request.current);
@@ -95,13 +95,13 @@ fn looking_into(table: Table, plan: Option<&Plan>) -> Table {
 }
 
 /// A file of outcomes.
-fn outcome_table(path: &PathBuf, plan: Option<&Plan>, request: &Request) -> Result<Table> {
+fn outcome_table(path: &PathBuf, plan: Option<&Plan>, request: &CompareRequest) -> Result<Table> {
     let source = plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == EventKind::Outcome));
     let of_archive = source.is_some() && is_archive(path)?;
     match plan.zip(source.filter(|source| of_archive || events::are_decoded(source))) {
         // The topic that is asked for is that of both sides.
         Some((plan, source)) => {
-            events::table(plan, source, std::slice::from_ref(path), &Request { topic: None, ..request.clone() })
+            events::table(plan, source, std::slice::from_ref(path), &CompareRequest { topic: None, ..request.clone() })
         }
         None => Table::open(path).map(|table| looking_into(table, plan)),
     }
@@ -126,13 +126,13 @@ fn open(paths: &[PathBuf], topic: Option<&str>) -> Result<(Table, Vec<String>)> 
 struct Job<'a> {
     tables: [&'a Table; 2],
     layout: &'a Layout,
-    request: &'a Request,
+    request: &'a CompareRequest,
 }
 
 /// Rows of both files, and how they are split.
 struct Split {
     rows: [Rows; 2],
-    fields: Vec<Place>,
+    fields: Vec<ColumnPosition>,
     names: SegmentNames,
     /// Start and length of periods, and how many there are.
     periods: Option<(Micros, Micros, usize)>,
@@ -143,15 +143,20 @@ impl Job<'_> {
         let all = [0, 1].map(|side| self.every_column(side));
         let split = self.split(&all)?;
         let counted = self.count(&all, &split)?;
-        let pairs: Vec<Pair<'_>> =
-            self.layout.columns.iter().zip(&counted).map(|(watched, counted)| Pair { watched, counted }).collect();
-        let (tested, untested): (Vec<&Pair<'_>>, Vec<&Pair<'_>>) =
+        let pairs: Vec<CountedColumn<'_>> = self
+            .layout
+            .columns
+            .iter()
+            .zip(&counted)
+            .map(|(watched, counted)| CountedColumn { watched, counted })
+            .collect();
+        let (tested, untested): (Vec<&CountedColumn<'_>>, Vec<&CountedColumn<'_>>) =
             pairs.iter().partition(|pair| pair.untested().is_none());
         let (columns, named) = columns(&tested, &self.request.compat);
         let quality_plan = self.quality_plan(&counted, !labels.is_empty());
         let answers = self.answers(&all, &split, labels, quality_plan.as_ref())?;
-        let features: Vec<&Pair<'_>> =
-            tested.iter().copied().filter(|pair| pair.watched.numeric != Some(Role::Latency)).collect();
+        let features: Vec<&CountedColumn<'_>> =
+            tested.iter().copied().filter(|pair| pair.watched.numeric != Some(ColumnRole::Latency)).collect();
         let in_part = |field: usize, value: usize| part_rows(&pairs, field, value);
         let quality = quality_plan.as_ref().and_then(|plan| quality(plan, &answers));
         Ok(Comparison {
@@ -175,7 +180,7 @@ impl Job<'_> {
     /// What is wrong: rows and labels that are lost first, then what changed in columns.
     fn problems(
         &self,
-        pairs: &[Pair<'_>],
+        pairs: &[CountedColumn<'_>],
         split: &Split,
         labels: &Labels,
         answers: &[Option<Answers>; 2],
@@ -201,8 +206,8 @@ impl Job<'_> {
         all
     }
 
-    fn reader<'b>(&'b self, all: &'b [Vec<usize>; 2], side: usize, segments: &'b [Place]) -> Reader<'b> {
-        Reader { table: self.tables[side], layout: self.layout, side, all: &all[side], segments }
+    fn reader<'b>(&'b self, all: &'b [Vec<usize>; 2], side: usize, segments: &'b [ColumnPosition]) -> RowReader<'b> {
+        RowReader { table: self.tables[side], layout: self.layout, side, all: &all[side], segments }
     }
 
     /// Finds out which rows count, and splits them.
@@ -241,7 +246,7 @@ impl Job<'_> {
         Error::user(format!("none of the {} rows of {path} is of the version and time asked for", rows.read)).hint(hint)
     }
 
-    fn count(&self, all: &[Vec<usize>; 2], split: &Split) -> Result<Vec<Counted>> {
+    fn count(&self, all: &[Vec<usize>; 2], split: &Split) -> Result<Vec<ColumnCounts>> {
         let task = CountTask {
             readers: [0, 1].map(|side| self.reader(all, side, &split.fields)),
             rows: [&split.rows[0], &split.rows[1]],
@@ -253,10 +258,12 @@ impl Job<'_> {
     }
 
     /// How answers are judged, when there are labels, and scores or classes.
-    fn quality_plan(&self, counted: &[Counted], has_labels: bool) -> Option<QualityPlan> {
+    fn quality_plan(&self, counted: &[ColumnCounts], has_labels: bool) -> Option<QualityPlan> {
         let has_label = self.layout.label.is_some() || has_labels && self.layout.id.is_some();
         let edges = self.layout.columns.iter().zip(counted).find_map(|(watched, counted)| match counted {
-            Counted::Numeric { column, .. } if watched.numeric == Some(Role::Score) => Some(column.cut.edges.clone()),
+            ColumnCounts::Numeric { column, .. } if watched.numeric == Some(ColumnRole::Score) => {
+                Some(column.cut.edges.clone())
+            }
             _ => None,
         });
         let probabilities = self.layout.class_scores.as_ref();
@@ -295,7 +302,7 @@ impl Job<'_> {
         }
     }
 
-    fn untested(&self, pairs: &[&Pair<'_>]) -> Vec<Untested> {
+    fn untested(&self, pairs: &[&CountedColumn<'_>]) -> Vec<Untested> {
         let of_pairs = pairs.iter().filter_map(|pair| Some((pair.name().to_owned(), pair.untested()?)));
         let others = self.layout.untested.iter().cloned();
         of_pairs.chain(others).map(|(column, why)| Untested { column, why }).collect()
@@ -303,8 +310,9 @@ impl Job<'_> {
 }
 
 /// How it was tested.
-fn method(counted: &[Counted], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
-    let stride = counted.iter().map(|counted| if let Counted::Numeric { stride, .. } = counted { *stride } else { 1 });
+fn method(counted: &[ColumnCounts], tested: usize, (named_bh, named_e_bh): (usize, usize)) -> Method {
+    let stride =
+        counted.iter().map(|counted| if let ColumnCounts::Numeric { stride, .. } = counted { *stride } else { 1 });
     let mut notes = vec![
         format!(
             "A column drifted when its PSI over {BINS} bins at quantiles of the reference (or over its categories) is \
@@ -404,19 +412,20 @@ fn periods(first: Micros, last: Micros) -> Option<(Micros, Micros, usize)> {
 }
 
 /// Rows of each side in a part of traffic: of the column that has most of them, since all columns have the same rows.
-fn part_rows(pairs: &[Pair<'_>], field: usize, value: usize) -> [u64; 2] {
+fn part_rows(pairs: &[CountedColumn<'_>], field: usize, value: usize) -> [u64; 2] {
     let rows = |side: Side<'_>| match side {
         Side::Numeric(side) => side.rows(),
         Side::Categorical(side) => side.rows(),
         _ => 0,
     };
-    let of = |pair: &Pair<'_>| pair.sides(Part::Segment(field, value)).map(rows);
+    let of = |pair: &CountedColumn<'_>| pair.sides(Subset::Segment(field, value)).map(rows);
     pairs.iter().map(of).fold([0, 0], |most, rows| [most[0].max(rows[0]), most[1].max(rows[1])])
 }
 
 /// The reports of all tested columns, those that moved most first, and how many each rule names.
-fn columns(tested: &[&Pair<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usize, usize)) {
-    let moved: Vec<(&Pair<'_>, Moved)> = tested.iter().filter_map(|pair| Some((*pair, pair.moved()?))).collect();
+fn columns(tested: &[&CountedColumn<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usize, usize)) {
+    let moved: Vec<(&CountedColumn<'_>, Moved)> =
+        tested.iter().filter_map(|pair| Some((*pair, pair.moved()?))).collect();
     let mut reports: Vec<ColumnReport> = moved.iter().map(|(pair, moved)| pair.report(moved, compat)).collect();
     let p: Vec<f64> = reports.iter().map(|report| report.p_value).collect();
     let log_e: Vec<f64> = p.iter().map(|&p| log_e_of_p(p)).collect();
@@ -428,7 +437,7 @@ fn columns(tested: &[&Pair<'_>], compat: &[Compat]) -> (Vec<ColumnReport>, (usiz
 }
 
 /// The content address of what the reference came to.
-fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<Answers>; 2]) -> String {
+fn profile_id(origin: &str, rows: u64, counted: &[ColumnCounts], answers: &[Option<Answers>; 2]) -> String {
     let mut profile = Profile {
         format: FORMAT,
         origin: origin.to_owned(),
@@ -442,7 +451,7 @@ fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<An
     profile.all.rates = answers[0].as_ref().map_or_else(Rates::default, |answers| answers.rates);
     for counted in counted {
         match counted {
-            Counted::Numeric { column, sides, latency, .. } => {
+            ColumnCounts::Numeric { column, sides, latency, .. } => {
                 let (name, cut) = (column.name.clone(), &column.cut);
                 let (edges, recuts, grid) = (cut.edges.as_slice().to_vec(), cut.recuts.clone(), cut.grid);
                 profile.numeric.push(NumericProfile { name, edges, recuts, grid });
@@ -451,7 +460,7 @@ fn profile_id(origin: &str, rows: u64, counted: &[Counted], answers: &[Option<An
                     profile.all.latency = latency[0].clone();
                 }
             }
-            Counted::Categorical { column, sides, .. } => {
+            ColumnCounts::Categorical { column, sides, .. } => {
                 let CategoricalColumn { name, known, rare } = column.clone();
                 profile.categorical.push(CategoricalProfile { name, known, rare: rare.as_deref().cloned() });
                 profile.all.categorical.push(sides[0].all.clone());

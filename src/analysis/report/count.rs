@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array};
 
 use super::known::{OfRows, ROWS_MAX};
-use super::layout::Watched;
-use super::rows::{Reader, Rows, by_group};
+use super::layout::ComparedColumn;
+use super::rows::{RowReader, Rows, by_group};
 use crate::baseline::builder::of_names;
 use crate::baseline::cut;
 use crate::error::{Error, Result};
 use crate::kernel::select;
-use crate::plan::{CategoricalColumn, NumericColumn, Role};
+use crate::plan::{CategoricalColumn, ColumnRole, NumericColumn};
 use crate::scan::traffic::{count_categorical, count_numeric};
 use crate::summary::{Category, Histogram, Latency, Rare};
 use crate::table::cells;
@@ -40,7 +40,7 @@ const RARE_ROOM: u64 = 1 << 21;
 /// One column, counted on both sides.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one a column")]
-pub(crate) enum Counted {
+pub(crate) enum ColumnCounts {
     /// Numbers.
     Numeric {
         /// How they are cut.
@@ -79,7 +79,7 @@ pub(crate) struct Tallies<T> {
 
 /// What is counted, and where.
 pub(crate) struct CountTask<'a> {
-    pub(crate) readers: [Reader<'a>; 2],
+    pub(crate) readers: [RowReader<'a>; 2],
     pub(crate) rows: [&'a Rows; 2],
     pub(crate) n_periods: usize,
     /// Values of each field that traffic is split by.
@@ -90,13 +90,13 @@ pub(crate) struct CountTask<'a> {
 
 impl CountTask<'_> {
     /// Counts columns.
-    pub(crate) fn run(&self, columns: &[Watched]) -> Result<Vec<Counted>> {
+    pub(crate) fn run(&self, columns: &[ComparedColumn]) -> Result<Vec<ColumnCounts>> {
         if !self.readers.iter().all(|reader| reader.table.is_columnar()) {
             return self.group(columns, true);
         }
-        let groups: Vec<&[Watched]> = columns.chunks(self.group_size(columns.len())).collect();
+        let groups: Vec<&[ComparedColumn]> = columns.chunks(self.group_size(columns.len())).collect();
         let next = AtomicUsize::new(0);
-        let done: Mutex<Vec<(usize, Result<Vec<Counted>>)>> = Mutex::new(Vec::new());
+        let done: Mutex<Vec<(usize, Result<Vec<ColumnCounts>>)>> = Mutex::new(Vec::new());
         let work = || loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(group) = groups.get(at) else { break };
@@ -109,7 +109,7 @@ impl CountTask<'_> {
         });
         let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         done.sort_by_key(|(at, _)| *at);
-        let all: Result<Vec<Vec<Counted>>> = done.into_iter().map(|(_, counted)| counted).collect();
+        let all: Result<Vec<Vec<ColumnCounts>>> = done.into_iter().map(|(_, counted)| counted).collect();
         all.map(|all| all.into_iter().flatten().collect())
     }
 
@@ -122,7 +122,7 @@ impl CountTask<'_> {
     }
 
     /// Counts columns that are read together.
-    fn group(&self, columns: &[Watched], side_by_side: bool) -> Result<Vec<Counted>> {
+    fn group(&self, columns: &[ComparedColumn], side_by_side: bool) -> Result<Vec<ColumnCounts>> {
         let learned = self.learn(columns)?;
         let count = |side: usize| self.count(columns, &learned, side);
         let [reference, current] = if side_by_side {
@@ -147,7 +147,7 @@ impl CountTask<'_> {
     }
 
     /// Learns where to cut, and which categories there are.
-    fn learn(&self, columns: &[Watched]) -> Result<Vec<Learned>> {
+    fn learn(&self, columns: &[ComparedColumn]) -> Result<Vec<Learned>> {
         let (reader, rows) = (&self.readers[0], self.rows[0]);
         let numeric = columns.iter().filter(|column| column.numeric.is_some()).count();
         let values = usize::try_from(rows.read).unwrap_or(usize::MAX).saturating_mul(numeric);
@@ -159,12 +159,12 @@ impl CountTask<'_> {
         Ok(lessons.into_iter().zip(columns).map(|(lesson, column)| lesson.learned(column, stride)).collect())
     }
 
-    fn count(&self, columns: &[Watched], learned: &[Learned], side: usize) -> Result<Vec<Tally>> {
+    fn count(&self, columns: &[ComparedColumn], learned: &[Learned], side: usize) -> Result<Vec<ColumnCounter>> {
         let (reader, rows) = (&self.readers[side], self.rows[side]);
         let periods = if rows.periods.is_empty() { 0 } else { self.n_periods };
         let keeps_rows = self.keeps_rows(columns.len());
         let tally = |learned: &Learned| learned.tally(periods, &self.n_values, keeps_rows);
-        let mut tallies: Vec<Tally> = learned.iter().map(tally).collect();
+        let mut tallies: Vec<ColumnCounter> = learned.iter().map(tally).collect();
         let mut groups = Vec::new();
         read(reader, rows, columns, |column, array, selected, from| {
             let codes = Codes { rows, from, n_periods: periods, n_values: &self.n_values };
@@ -180,9 +180,9 @@ impl CountTask<'_> {
 /// Hands on every chunk of every column: its index, the array, the rows that count, and the first row's place in the
 /// file.
 fn read(
-    reader: &Reader<'_>,
+    reader: &RowReader<'_>,
     rows: &Rows,
-    columns: &[Watched],
+    columns: &[ComparedColumn],
     mut take: impl FnMut(usize, &ArrayRef, &[u32], usize),
 ) -> Result<()> {
     let there: Vec<(usize, usize)> =
@@ -212,11 +212,11 @@ enum Lesson {
 }
 
 impl Lesson {
-    fn new(column: &Watched) -> Self {
+    fn new(column: &ComparedColumn) -> Self {
         if column.numeric.is_some() { Self::Values(Vec::new()) } else { Self::Names(BTreeMap::new(), None) }
     }
 
-    fn take(&mut self, column: &Watched, array: &ArrayRef, rows: &[u32], from: usize, stride: usize) {
+    fn take(&mut self, column: &ComparedColumn, array: &ArrayRef, rows: &[u32], from: usize, stride: usize) {
         match self {
             Self::Values(values) => {
                 let numbers = scaled(array, column.factor).0;
@@ -242,13 +242,13 @@ impl Lesson {
         }
     }
 
-    fn learned(self, column: &Watched, stride: usize) -> Learned {
+    fn learned(self, column: &ComparedColumn, stride: usize) -> Learned {
         let name = column.place.name.clone();
         match self {
             Self::Values(mut values) => {
                 values.sort_unstable_by(f64::total_cmp);
                 let cut = if values.is_empty() { cut::trivial() } else { cut::of_values(&values, FINE_BINS) };
-                let role = column.numeric.unwrap_or(Role::Feature);
+                let role = column.numeric.unwrap_or(ColumnRole::Feature);
                 Learned::Numeric(NumericColumn { name, role, cut: Arc::new(cut) }, stride)
             }
             Self::Names(names, others) => {
@@ -285,28 +285,40 @@ enum Learned {
 }
 
 impl Learned {
-    fn tally(&self, n_periods: usize, n_values: &[usize], keeps_rows: bool) -> Tally {
+    fn tally(&self, n_periods: usize, n_values: &[usize], keeps_rows: bool) -> ColumnCounter {
         match self {
-            Self::Numeric(column, _) => Tally::Numeric {
+            Self::Numeric(column, _) => ColumnCounter::Numeric {
                 counts: Tallies::new(&Histogram::new(&column.cut), n_periods, n_values),
-                latency: (column.role == Role::Latency).then(Latency::default),
+                latency: (column.role == ColumnRole::Latency).then(Latency::default),
                 mistyped: 0,
                 infinite: 0,
                 values: keeps_rows.then(Vec::new),
             },
             Self::Categorical(column, _) => {
-                Tally::Categorical(Tallies::new(&Category::new(column.n_cells()), n_periods, n_values))
+                ColumnCounter::Categorical(Tallies::new(&Category::new(column.n_cells()), n_periods, n_values))
             }
         }
     }
 
-    fn joined(self, reference: Tally, current: Tally, n_columns: usize) -> Counted {
+    fn joined(self, reference: ColumnCounter, current: ColumnCounter, n_columns: usize) -> ColumnCounts {
         match (self, reference, current) {
             (
                 Self::Numeric(column, stride),
-                Tally::Numeric { counts: a, latency: of_a, mistyped: odd_a, infinite: far_a, values: of_reference },
-                Tally::Numeric { counts: b, latency: of_b, mistyped: odd_b, infinite: far_b, values: of_current },
-            ) => Counted::Numeric {
+                ColumnCounter::Numeric {
+                    counts: a,
+                    latency: of_a,
+                    mistyped: odd_a,
+                    infinite: far_a,
+                    values: of_reference,
+                },
+                ColumnCounter::Numeric {
+                    counts: b,
+                    latency: of_b,
+                    mistyped: odd_b,
+                    infinite: far_b,
+                    values: of_current,
+                },
+            ) => ColumnCounts::Numeric {
                 column,
                 sides: [a, b],
                 latency: of_a.zip(of_b).map(|(a, b)| Box::new([a, b])),
@@ -315,8 +327,8 @@ impl Learned {
                 stride,
                 of_rows: of_reference.zip(of_current).map(|(a, b)| Box::new(OfRows::of(a, b, n_columns))),
             },
-            (Self::Categorical(column, distinct), Tally::Categorical(a), Tally::Categorical(b)) => {
-                Counted::Categorical { column, sides: [a, b], distinct }
+            (Self::Categorical(column, distinct), ColumnCounter::Categorical(a), ColumnCounter::Categorical(b)) => {
+                ColumnCounts::Categorical { column, sides: [a, b], distinct }
             }
             _ => unreachable!("both sides were counted by what was learned"),
         }
@@ -325,7 +337,7 @@ impl Learned {
 
 /// One column on one side while it is counted.
 #[expect(clippy::large_enum_variant, reason = "one a column")]
-enum Tally {
+enum ColumnCounter {
     Numeric {
         counts: Tallies<Histogram>,
         latency: Option<Latency>,
@@ -385,10 +397,10 @@ impl<T: Clone> Tallies<T> {
     }
 }
 
-impl Tally {
+impl ColumnCounter {
     fn take(
         &mut self,
-        (watched, learned): (&Watched, &Learned),
+        (watched, learned): (&ComparedColumn, &Learned),
         array: &ArrayRef,
         rows: &[u32],
         codes: &Codes<'_>,
@@ -406,9 +418,9 @@ impl Tally {
                     let present = rows.iter().map(|&row| row as usize).filter(|&row| numbers.is_valid(row));
                     values.extend(present.map(|row| numbers.value(row)).filter(|value| value.is_finite()));
                 }
-                count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &select::Rows::new(rows));
+                count_numeric(&mut counts.all, latency.as_mut(), column, numbers, &select::SelectedRows::new(rows));
                 codes.each(rows, array.len(), groups, |part, rows| {
-                    count_numeric(counts.part(part), None, column, numbers, &select::Rows::new(rows));
+                    count_numeric(counts.part(part), None, column, numbers, &select::SelectedRows::new(rows));
                 });
             }
             (Self::Categorical(counts), Learned::Categorical(column, _)) => {

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::compare::Request;
-use super::layout::{Layout, Place, Watched};
+use super::compare::CompareRequest;
+use super::layout::{ColumnPosition, ComparedColumn, Layout};
 use crate::error::Result;
 use crate::kafka::ports::Unknown;
 use crate::plan::{Columns, Mapping, Plan, SourcePlan, Task, TimeFormat};
@@ -18,7 +18,7 @@ pub(crate) fn are_decoded(source: &SourcePlan) -> bool {
 }
 
 /// The events that files give a source, or the topic that is asked for in the place of its own.
-pub(crate) fn table(plan: &Plan, source: &SourcePlan, paths: &[PathBuf], request: &Request) -> Result<Table> {
+pub(crate) fn table(plan: &Plan, source: &SourcePlan, paths: &[PathBuf], request: &CompareRequest) -> Result<Table> {
     let mut source = source.clone();
     if let Some(topic) = &request.topic {
         topic.clone_into(&mut source.topic);
@@ -34,7 +34,8 @@ pub(crate) fn table(plan: &Plan, source: &SourcePlan, paths: &[PathBuf], request
 
 /// What their columns are for.
 pub(crate) fn layout(plan: &Plan, source: &SourcePlan, tables: [&Table; 2]) -> Layout {
-    let place = |name: &str, field| Place { name: name.to_owned(), at: tables.map(|table| table.field(field)) };
+    let place =
+        |name: &str, field| ColumnPosition { name: name.to_owned(), at: tables.map(|table| table.field(field)) };
     let optional = |name: &str, field| Some(place(name, field)).filter(|place| place.at[0].is_some());
     let Columns { numeric, categorical } = &plan.columns;
     let numeric = numeric
@@ -46,7 +47,7 @@ pub(crate) fn layout(plan: &Plan, source: &SourcePlan, tables: [&Table; 2]) -> L
     });
     let watched = |(place, numeric, is_truth)| {
         let reason = "as the pipeline says".to_owned();
-        Watched { place, numeric, is_truth, factor: 1.0, reason }
+        ComparedColumn { place, numeric, is_truth, factor: 1.0, reason }
     };
     let segments = plan.segments.iter().enumerate();
     Layout {

@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::column::{ALPHA, BINS, figure, number};
-use super::count::Counted;
+use super::count::ColumnCounts;
 use super::known;
 use super::model::{CurvePoint, Estimate, Figure, LatencyFigure, Period, QualityReport, Rate, Timeline};
 use super::rows::Rows;
@@ -40,9 +40,9 @@ fn estimate(interval: Interval) -> Estimate {
 }
 
 /// Latency quantiles and the mean.
-pub(super) fn latencies(counted: &[Counted]) -> Vec<LatencyFigure> {
+pub(super) fn latencies(counted: &[ColumnCounts]) -> Vec<LatencyFigure> {
     let of = counted.iter().find_map(|counted| match counted {
-        Counted::Numeric { latency: Some(latency), .. } => Some(latency),
+        ColumnCounts::Numeric { latency: Some(latency), .. } => Some(latency),
         _ => None,
     });
     let Some(sides) = of.filter(|sides| sides.iter().all(|side| side.n() > 0)) else { return Vec::new() };

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::files::opened;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
-use crate::metric::{DRIFT, Place, shown};
+use crate::metric::{DRIFT, Visibility, shown};
 use crate::output::evidence as told_as;
 use crate::output::read_windows;
 use crate::output::text::{instant, number, plural};
@@ -57,8 +57,8 @@ impl Log {
     }
 
     /// What is read of the store.
-    fn selection(&self) -> crate::store::Selection {
-        crate::store::Selection { model: None, from: self.from, to: self.until }
+    fn selection(&self) -> crate::store::RowFilter {
+        crate::store::RowFilter { model: None, from: self.from, to: self.until }
     }
 }
 
@@ -73,7 +73,7 @@ struct WindowNumber {
 
 /// What names a line: metric, column, segment, baseline, convention, version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct LineKey {
     metric: String,
     column: String,
     segment: String,
@@ -83,8 +83,8 @@ struct Key {
 
 /// The newest number of each window and line, each line in the first convention it came in.
 #[derive(Default)]
-struct Windows {
-    lines: BTreeMap<Key, (String, BTreeMap<Micros, WindowNumber>)>,
+struct HistoryWindows {
+    lines: BTreeMap<LineKey, (String, BTreeMap<Micros, WindowNumber>)>,
     /// Every window, and how far it is trusted.
     spans: BTreeMap<(Micros, Micros), Trust>,
     references: BTreeSet<String>,
@@ -112,7 +112,7 @@ pub fn history(log: &Log) -> Result<History> {
         .filter(|evidence| !evidence.segment.is_empty())
         .map(|evidence| (evidence.metric.as_str(), evidence.segment.as_str()))
         .collect();
-    let mut windows = Windows::default();
+    let mut windows = HistoryWindows::default();
     let wanted = |metric: &str, segment: &str| segment.is_empty() || named.contains(&(metric, segment));
     log.windows.iter().try_for_each(|path| windows.read(path, log, &wanted))?;
     if let Some(url) = &log.store {
@@ -136,7 +136,7 @@ fn nothing(log: &Log) -> Error {
     Error::user(format!("no window was judged and nothing was decided{from}{until}")).hint(hint)
 }
 
-fn told(windows: &Windows, decisions: &[Decision], log: &Log) -> History {
+fn told(windows: &HistoryWindows, decisions: &[Decision], log: &Log) -> History {
     let versions: BTreeSet<&String> =
         windows.lines.keys().map(|key| &key.version).filter(|name| *name != ALL_VERSIONS).collect();
     let wanted = |version: &str| {
@@ -166,7 +166,7 @@ fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<()> {
     Ok(())
 }
 
-impl Windows {
+impl HistoryWindows {
     fn read(&mut self, path: &Path, log: &Log, wanted: &impl Fn(&str, &str) -> bool) -> Result<()> {
         read_windows(path, |row| {
             if log.holds(row.window_start) {
@@ -182,7 +182,7 @@ impl Windows {
             self.references.insert(row.reference);
         }
         let Some(value) = row.value.filter(|_| wanted(&row.metric, &row.segment)) else { return };
-        let key = Key {
+        let key = LineKey {
             metric: row.metric,
             column: row.column,
             segment: row.segment,
@@ -205,7 +205,7 @@ impl Windows {
     }
 }
 
-impl Windows {
+impl HistoryWindows {
     /// How many windows are not trusted wholly, in words; nothing where all are.
     fn distrust(&self) -> String {
         let n = |trust: Trust| self.spans.values().filter(|one| **one == trust).count();
@@ -230,9 +230,9 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<String>>> {
 type Chosen = (String, String, String, String);
 
 /// Which series are shown: what decisions rest on, then the usual metrics, then the columns that moved most.
-fn chosen(windows: &Windows, decisions: &[Decision]) -> Vec<Chosen> {
+fn chosen(windows: &HistoryWindows, decisions: &[Decision]) -> Vec<Chosen> {
     let exists = |(metric, column, segment, baseline): &Chosen| {
-        let same = |key: &&Key| {
+        let same = |key: &&LineKey| {
             key.metric == *metric && key.column == *column && key.segment == *segment && key.baseline == *baseline
         };
         windows.lines.keys().any(|key| same(&key))
@@ -243,8 +243,9 @@ fn chosen(windows: &Windows, decisions: &[Decision]) -> Vec<Chosen> {
         };
         [of(&evidence.baseline_kind), of("")]
     });
-    let usual = shown(Place::History).map(|metric| (metric.to_owned(), String::new(), String::new(), String::new()));
-    let mut moved: Vec<(&Key, f64)> = windows
+    let usual =
+        shown(Visibility::History).map(|metric| (metric.to_owned(), String::new(), String::new(), String::new()));
+    let mut moved: Vec<(&LineKey, f64)> = windows
         .lines
         .iter()
         .filter(|(key, _)| {
@@ -266,9 +267,9 @@ fn chosen(windows: &Windows, decisions: &[Decision]) -> Vec<Chosen> {
     all
 }
 
-fn series(windows: &Windows, decisions: &[Decision], wanted: impl Fn(&str) -> bool) -> Vec<Series> {
+fn series(windows: &HistoryWindows, decisions: &[Decision], wanted: impl Fn(&str) -> bool) -> Vec<Series> {
     let one = |(metric, column, segment, baseline): Chosen| {
-        let fits = |key: &Key| {
+        let fits = |key: &LineKey| {
             key.metric == metric
                 && key.column == column
                 && key.segment == segment
@@ -368,7 +369,7 @@ fn who(decision: &Decision) -> String {
 }
 
 /// One summary per candidate; decisions about the baseline version itself are the world's.
-fn rollouts(windows: &Windows, decisions: &[Decision]) -> Vec<Rollout> {
+fn rollouts(windows: &HistoryWindows, decisions: &[Decision]) -> Vec<Rollout> {
     let mut by_candidate: BTreeMap<(&str, &str, &str), Vec<&Decision>> = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.candidate != decision.baseline) {
         by_candidate.entry((&decision.rollout, &decision.model, &decision.candidate)).or_default().push(decision);
@@ -376,7 +377,7 @@ fn rollouts(windows: &Windows, decisions: &[Decision]) -> Vec<Rollout> {
     by_candidate.into_values().filter_map(|decisions| rollout(windows, &decisions)).collect()
 }
 
-fn rollout(windows: &Windows, decisions: &[&Decision]) -> Option<Rollout> {
+fn rollout(windows: &HistoryWindows, decisions: &[&Decision]) -> Option<Rollout> {
     let (first, last) = (decisions.first()?, decisions.last()?);
     let mut actions: Vec<(String, u64)> = Vec::new();
     for decision in decisions {
@@ -440,9 +441,9 @@ fn worth(authority: Authority) -> &'static str {
 }
 
 /// Metrics of both versions over the windows that have both, pooled: every window counts with the version's own rows.
-fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
+fn beside(windows: &HistoryWindows, candidate: &str, baseline: &str) -> Vec<Beside> {
     let line = |metric: &str, version: &str| {
-        let key = Key {
+        let key = LineKey {
             metric: metric.to_owned(),
             column: String::new(),
             segment: String::new(),
@@ -463,7 +464,7 @@ fn beside(windows: &Windows, candidate: &str, baseline: &str) -> Vec<Beside> {
             n: mine.iter().map(|number| number.n).sum(),
         })
     };
-    shown(Place::Summary).filter_map(one).collect()
+    shown(Visibility::Summary).filter_map(one).collect()
 }
 
 /// Numbers of windows put together, each weighted by its rows; `None` without any.

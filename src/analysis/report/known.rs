@@ -13,7 +13,7 @@ use crate::infer::newcombe::newcombe;
 use crate::infer::pooled_z::pooled_z;
 use crate::infer::runs::runs;
 use crate::infer::two_sample::Arm;
-use crate::infer::welch::{Sample, welch};
+use crate::infer::welch::{Moments, welch};
 
 /// Rows of a side that are kept.
 /// Origin: choice; sorting them takes some ten milliseconds a column.
@@ -42,7 +42,8 @@ impl OfRows {
         });
         let ranks = mann_whitney(runs(&current, &reference))
             .map(|found| test("mann_whitney", found.u(), found.p, "normal_with_ties"));
-        let means = Sample::of(&current).zip(Sample::of(&reference)).and_then(|(current, other)| welch(current, other));
+        let means =
+            Moments::of(&current).zip(Moments::of(&reference)).and_then(|(current, other)| welch(current, other));
         let means = means.map(|(t, p)| test("welch", t, p, "student_t"));
         Self {
             tests: [ks, ranks, means].into_iter().flatten().collect(),

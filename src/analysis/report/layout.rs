@@ -2,19 +2,19 @@
 
 use arrow::array::{ArrayRef, Float64Array};
 
-use super::class_scores::ClassScores;
+use super::class_scores::ClassScoreColumns;
 use crate::batch::TextArray;
 use crate::decode::cell::{Classes, category, named_status};
 use crate::error::{Error, Result};
 use crate::init::classes::ClassColumns;
 use crate::init::facts::{FactKind, Facts};
 use crate::init::guess::{Guess, Guesses, Use, time_format};
-use crate::plan::{self, Plan, Role, Task, TimeFormat};
+use crate::plan::{self, ColumnRole, Plan, Task, TimeFormat};
 use crate::table::{Table, cells};
 
 /// Where a column stands in each file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ColumnPosition {
     /// Its name.
     pub(crate) name: String,
     /// Index in the reference file and in the current one.
@@ -23,10 +23,10 @@ pub(crate) struct Place {
 
 /// A column whose distribution is compared.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Watched {
-    pub(crate) place: Place,
+pub(crate) struct ComparedColumn {
+    pub(crate) place: ColumnPosition,
     /// `None` for texts and booleans.
-    pub(crate) numeric: Option<Role>,
+    pub(crate) numeric: Option<ColumnRole>,
     /// Whether texts are truth values, however they are spelled.
     pub(crate) is_truth: bool,
     /// What numbers are multiplied by.
@@ -35,7 +35,7 @@ pub(crate) struct Watched {
     pub(crate) reason: String,
 }
 
-impl Watched {
+impl ComparedColumn {
     /// Its texts, as they are compared.
     pub(crate) fn categories(&self, array: &ArrayRef) -> TextArray {
         if self.is_truth { cells::truths(array) } else { cells::categories(array) }
@@ -45,21 +45,21 @@ impl Watched {
 /// What is compared, and what else is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    pub(crate) columns: Vec<Watched>,
+    pub(crate) columns: Vec<ComparedColumn>,
     /// The event time, and its format in each file.
-    pub(crate) time: Option<(Place, [TimeFormat; 2])>,
-    pub(crate) id: Option<Place>,
-    pub(crate) version: Option<Place>,
-    pub(crate) predicted: Option<Place>,
+    pub(crate) time: Option<(ColumnPosition, [TimeFormat; 2])>,
+    pub(crate) id: Option<ColumnPosition>,
+    pub(crate) version: Option<ColumnPosition>,
+    pub(crate) predicted: Option<ColumnPosition>,
     /// Probabilities of all classes, where there is no score.
-    pub(crate) class_scores: Option<ClassScores>,
-    pub(crate) label: Option<Place>,
-    pub(crate) status: Option<Place>,
+    pub(crate) class_scores: Option<ClassScoreColumns>,
+    pub(crate) label: Option<ColumnPosition>,
+    pub(crate) status: Option<ColumnPosition>,
     /// Statuses that mean success, as they are compared; where none is named, codes of HTTP are meant.
     pub(crate) ok: Vec<String>,
-    pub(crate) failed: Option<Place>,
+    pub(crate) failed: Option<ColumnPosition>,
     /// Fields to split by that were named as such.
-    pub(crate) segments: Vec<Place>,
+    pub(crate) segments: Vec<ColumnPosition>,
     pub(crate) task: Task,
     /// The classes that are positive, as they are compared; none when those are that say yes.
     pub(crate) positive: Vec<String>,
@@ -98,8 +98,10 @@ impl Layout {
 /// Guesses from the first rows of both files.
 pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
     let samples = [Facts::of(tables[0])?, Facts::of(tables[1])?];
-    let place =
-        |guess: &Guess| Place { name: guess.facts.name.clone(), at: tables.map(|table| table.find(&guess.facts.name)) };
+    let place = |guess: &Guess| ColumnPosition {
+        name: guess.facts.name.clone(),
+        at: tables.map(|table| table.find(&guess.facts.name)),
+    };
     let formats = |name: &str, usual: TimeFormat| {
         [0, 1].map(|side: usize| {
             let facts = samples[side].iter().find(|facts| facts.name == name);
@@ -148,13 +150,13 @@ pub(crate) fn guessed(tables: [&Table; 2]) -> Result<Layout> {
 }
 
 /// Probabilities of classes, where no other column is the score.
-fn class_scores(guesses: &Guesses, place: impl Fn(&Guess) -> Place) -> Option<ClassScores> {
+fn class_scores(guesses: &Guesses, place: impl Fn(&Guess) -> ColumnPosition) -> Option<ClassScoreColumns> {
     let place = |at: usize| place(&guesses.columns[at]);
     guesses.class_scores.as_ref().map(|columns| match columns {
         ClassColumns::Each(classes) => {
-            ClassScores::Each(classes.iter().map(|(class, at)| (class.clone(), place(*at))).collect())
+            ClassScoreColumns::Each(classes.iter().map(|(class, at)| (class.clone(), place(*at))).collect())
         }
-        ClassColumns::List(at) => ClassScores::List(place(*at)),
+        ClassColumns::List(at) => ClassScoreColumns::List(place(*at)),
     })
 }
 
@@ -170,11 +172,11 @@ fn both(samples: [Vec<Facts>; 2]) -> Vec<Facts> {
     all
 }
 
-fn watched(guess: &Guess, place: Place) -> Option<Watched> {
+fn watched(guess: &Guess, place: ColumnPosition) -> Option<ComparedColumn> {
     let (numeric, factor) = match (guess.usage, guess.kind) {
-        (Use::Feature, FactKind::Numeric) => (Some(Role::Feature), 1.0),
-        (Use::Score, FactKind::Numeric) => (Some(Role::Score), 1.0),
-        (Use::Latency(unit), FactKind::Numeric) => (Some(Role::Latency), milliseconds(unit)),
+        (Use::Feature, FactKind::Numeric) => (Some(ColumnRole::Feature), 1.0),
+        (Use::Score, FactKind::Numeric) => (Some(ColumnRole::Score), 1.0),
+        (Use::Latency(unit), FactKind::Numeric) => (Some(ColumnRole::Latency), milliseconds(unit)),
         (
             Use::Feature | Use::Segment | Use::Predicted,
             FactKind::Categorical | FactKind::Boolean | FactKind::Numeric,
@@ -182,7 +184,7 @@ fn watched(guess: &Guess, place: Place) -> Option<Watched> {
         _ => return None,
     };
     let is_truth = guess.kind == FactKind::Boolean;
-    Some(Watched { place, numeric, is_truth, factor, reason: guess.reason.clone() })
+    Some(ComparedColumn { place, numeric, is_truth, factor, reason: guess.reason.clone() })
 }
 
 /// What a latency in a unit is multiplied by.
@@ -237,7 +239,7 @@ pub(crate) fn traffic(plan: &Plan) -> Result<&plan::SourcePlan> {
 /// What a pipeline says about the columns of its predictions (or feature events).
 pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
     let mapping = &traffic(plan)?.mapping;
-    let place = |name: &str, path: &plan::Path| Place {
+    let place = |name: &str, path: &plan::Path| ColumnPosition {
         name: name.to_owned(),
         at: tables.map(|table| find(table, path, name)),
     };
@@ -246,13 +248,19 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
     let numeric = plan.columns.numeric.iter().zip(&mapping.numeric).filter_map(|(column, field)| {
         let field = field.as_ref()?;
         let place = place(&column.name, &field.path);
-        Some(Watched { place, numeric: Some(column.role), is_truth: false, factor: field.factor, reason: said() })
+        Some(ComparedColumn {
+            place,
+            numeric: Some(column.role),
+            is_truth: false,
+            factor: field.factor,
+            reason: said(),
+        })
     });
     let categorical = plan.columns.categorical.iter().zip(&mapping.categorical).enumerate();
     let categorical = categorical.filter_map(|(at, (column, path))| {
         let place = place(&column.name, path.as_ref()?);
         let is_truth = mapping.truths.contains(&at);
-        Some(Watched { place, numeric: None, is_truth, factor: 1.0, reason: said() })
+        Some(ComparedColumn { place, numeric: None, is_truth, factor: 1.0, reason: said() })
     });
     Ok(Layout {
         columns: numeric.chain(categorical).collect(),
@@ -261,10 +269,10 @@ pub(crate) fn of_plan(plan: &Plan, tables: [&Table; 2]) -> Result<Layout> {
         version: mapping.version.path().map(|path| place("version", path)),
         predicted: optional("predicted_label", &mapping.predicted),
         class_scores: mapping.class_scores.as_ref().and_then(|scores| match scores {
-            plan::ClassScores::Whole(path) => ClassScores::of_path(path, tables),
+            plan::ClassScores::Whole(path) => ClassScoreColumns::of_path(path, tables),
             plan::ClassScores::Each(classes) => {
                 let of_class = |(class, path): &(String, plan::Path)| (class.clone(), place(&path.to_string(), path));
-                Some(ClassScores::Each(classes.iter().map(of_class).collect()))
+                Some(ClassScoreColumns::Each(classes.iter().map(of_class).collect()))
             }
         }),
         label: optional("label", &mapping.label),

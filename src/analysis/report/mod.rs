@@ -26,7 +26,7 @@ mod rows;
 mod segments;
 mod verdict;
 
-pub use compare::{Request, compare};
+pub use compare::{CompareRequest, compare};
 pub use history::{Log, history};
 pub use html::page;
 pub use junit::junit;

@@ -2,8 +2,8 @@
 //! drift.
 
 use super::answers::{Answers, Outcomes};
-use super::column::{ALPHA, FALSE_DISCOVERIES, Pair, Part};
-use super::count::Counted;
+use super::column::{ALPHA, CountedColumn, FALSE_DISCOVERIES, Subset};
+use super::count::ColumnCounts;
 use super::model::Problem;
 use super::rows::Rows;
 use crate::infer::multiplicity::bh;
@@ -24,13 +24,13 @@ struct ShareOfBoth {
 }
 
 /// The problems of columns, worst first.
-pub(crate) fn of(pairs: &[Pair<'_>]) -> Vec<Problem> {
+pub(crate) fn of(pairs: &[CountedColumn<'_>]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = pairs.iter().filter_map(absent).collect();
     let shares = pairs.iter().flat_map(|pair| shares(pair).into_iter().map(move |share| (pair, share)));
     let tested: Vec<_> = shares.filter_map(|(pair, share)| Some((pair, test(&share)?, share))).collect();
     let p: Vec<f64> = tested.iter().map(|(_, test, _)| test.p()).collect();
     let named = bh(&p, FALSE_DISCOVERIES);
-    let mut moved: Vec<&(&Pair<'_>, PsiTest, ShareOfBoth)> = named.into_iter().map(|at| &tested[at]).collect();
+    let mut moved: Vec<&(&CountedColumn<'_>, PsiTest, ShareOfBoth)> = named.into_iter().map(|at| &tested[at]).collect();
     moved.sort_by(|a, b| b.1.debiased().total_cmp(&a.1.debiased()));
     problems.extend(moved.into_iter().map(|(pair, test, share)| problem(pair, test, share)));
     problems.extend(pairs.iter().filter_map(no_longer_constant));
@@ -122,7 +122,7 @@ fn test(share: &ShareOfBoth) -> Option<PsiTest> {
     PsiTest::of(&[x, m - x], &[y, n - y], RATE_PSI_TOLERATED, 1.0).filter(|_| rose)
 }
 
-fn absent(pair: &Pair<'_>) -> Option<Problem> {
+fn absent(pair: &CountedColumn<'_>) -> Option<Problem> {
     let [reference, current] = pair.watched.place.at;
     let text = match (reference, current) {
         (Some(_), None) => "is not in the current file",
@@ -141,7 +141,7 @@ fn absent(pair: &Pair<'_>) -> Option<Problem> {
     })
 }
 
-fn shares(pair: &Pair<'_>) -> Vec<ShareOfBoth> {
+fn shares(pair: &CountedColumn<'_>) -> Vec<ShareOfBoth> {
     if pair.watched.place.at.contains(&None) {
         return Vec::new();
     }
@@ -152,8 +152,8 @@ fn shares(pair: &Pair<'_>) -> Vec<ShareOfBoth> {
         reference: (x, m),
         current: (y, n),
     };
-    match (pair.counted, pair.sides(Part::All)) {
-        (Counted::Numeric { column, mistyped, infinite, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
+    match (pair.counted, pair.sides(Subset::All)) {
+        (ColumnCounts::Numeric { column, mistyped, infinite, .. }, [Side::Numeric(a), Side::Numeric(b)]) => {
             let odd = [mistyped[0].min(m), mistyped[1].min(n)];
             let absent = |missing: u64, side: usize| missing.saturating_sub(odd[side] + infinite[side]);
             let outside = [a, b].map(|side| if a.n() == 0 { 0 } else { side.n_out_of_range(&column.cut) });
@@ -173,12 +173,12 @@ fn shares(pair: &Pair<'_>) -> Vec<ShareOfBoth> {
     }
 }
 
-fn problem(pair: &Pair<'_>, test: &PsiTest, share: &ShareOfBoth) -> Problem {
+fn problem(pair: &CountedColumn<'_>, test: &PsiTest, share: &ShareOfBoth) -> Problem {
     let ((x, m), (y, n)) = (share.reference, share.current);
     let (before, after) = (self::share(x, m), self::share(y, n));
     let (low, _) = test.interval(ALPHA);
     let mut words = format!("{} {}, {} before (PSI at least {low:.3})", percent(after), share.words, percent(before));
-    if let ("unseen", Side::Categorical(current)) = (share.what, pair.sides(Part::All)[1]) {
+    if let ("unseen", Side::Categorical(current)) = (share.what, pair.sides(Subset::All)[1]) {
         let mut new: Vec<(&str, u64)> = current.unseen.values().map(|(name, n)| (name.as_str(), *n)).collect();
         new.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         let named = new.iter().take(3).map(|(name, n)| format!("{name} ({})", count(*n)));
@@ -196,8 +196,8 @@ fn problem(pair: &Pair<'_>, test: &PsiTest, share: &ShareOfBoth) -> Problem {
 }
 
 /// A column that never changed, and does now.
-fn no_longer_constant(pair: &Pair<'_>) -> Option<Problem> {
-    let [Side::Numeric(a), Side::Numeric(b)] = pair.sides(Part::All) else { return None };
+fn no_longer_constant(pair: &CountedColumn<'_>) -> Option<Problem> {
+    let [Side::Numeric(a), Side::Numeric(b)] = pair.sides(Subset::All) else { return None };
     let (low, high) = a.min.zip(a.max)?;
     let moved = b.min.zip(b.max).is_some_and(|(least, most)| least < low || most > high);
     (low.to_bits() == high.to_bits() && moved).then(|| Problem {

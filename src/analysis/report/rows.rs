@@ -2,7 +2,7 @@
 
 use arrow::array::{Array as _, AsArray as _};
 
-use super::layout::{Layout, Place};
+use super::layout::{ColumnPosition, Layout};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::init::facts::is_plausible;
@@ -68,17 +68,17 @@ pub(crate) struct Rows {
 pub(crate) type SegmentNames = Vec<Vec<String>>;
 
 /// Reads what decides about rows.
-pub(crate) struct Reader<'a> {
+pub(crate) struct RowReader<'a> {
     pub(crate) table: &'a Table,
     pub(crate) layout: &'a Layout,
     /// 0 for the reference, 1 for the current file.
     pub(crate) side: usize,
     /// The columns that are read whenever the format gives all or nothing.
     pub(crate) all: &'a [usize],
-    pub(crate) segments: &'a [Place],
+    pub(crate) segments: &'a [ColumnPosition],
 }
 
-impl Reader<'_> {
+impl RowReader<'_> {
     /// What to ask the table for when these columns are wanted, and where each one then is.
     pub(crate) fn wanted(&self, columns: &[(usize, bool)]) -> (Vec<Wanted>, Vec<usize>) {
         let mut wanted: Vec<Wanted> = Vec::new();
@@ -98,7 +98,7 @@ impl Reader<'_> {
 
     /// Which rows count.
     pub(crate) fn rows(&self, filter: &Filter, names: &mut SegmentNames) -> Result<Rows> {
-        let at = |place: &Place| place.at[self.side];
+        let at = |place: &ColumnPosition| place.at[self.side];
         let time = self.layout.time.as_ref().and_then(|(place, format)| Some((at(place)?, *format)));
         let id = self.layout.id.as_ref().and_then(at);
         let version = self.layout.version.as_ref().and_then(at);

@@ -1,7 +1,7 @@
 //! Parts of traffic: which values of which field moved most, each against the same part of the reference.
 
-use super::column::{FALSE_DISCOVERIES, N_MIN, Pair, Part};
-use super::layout::{Layout, Place};
+use super::column::{CountedColumn, FALSE_DISCOVERIES, N_MIN, Subset};
+use super::layout::{ColumnPosition, Layout};
 use super::model::Segment;
 use super::rows::SegmentNames;
 use crate::infer::multiplicity::bh;
@@ -18,12 +18,12 @@ const SHOWN_MAX: usize = 24;
 const ROWS_MIN: u64 = 100;
 
 /// The fields to split by: those that were named as such, then categorical columns of few values.
-pub(crate) fn fields(layout: &Layout, reference: &Table) -> crate::error::Result<Vec<Place>> {
+pub(crate) fn fields(layout: &Layout, reference: &Table) -> crate::error::Result<Vec<ColumnPosition>> {
     let mut fields = layout.segments.clone();
-    let is_known = |fields: &[Place], place: &Place| fields.iter().any(|field| field.at == place.at);
+    let is_known = |fields: &[ColumnPosition], place: &ColumnPosition| fields.iter().any(|field| field.at == place.at);
     if fields.len() < FIELDS_MAX && layout.columns.iter().any(|column| column.numeric.is_none()) {
         let sample = Facts::of(reference)?;
-        let few = |place: &Place| {
+        let few = |place: &ColumnPosition| {
             let facts = place.at[0].map(|at| &sample[at]);
             facts.is_some_and(|facts| facts.kind() != FactKind::Empty && (2..=VALUES_MAX).contains(&facts.n_distinct()))
         };
@@ -48,8 +48,8 @@ struct Tested<'a> {
 
 /// The parts of traffic, those that moved most first. `rows` tells how many rows of each side are in a part.
 pub(crate) fn of(
-    pairs: &[&Pair<'_>],
-    fields: &[Place],
+    pairs: &[&CountedColumn<'_>],
+    fields: &[ColumnPosition],
     names: &SegmentNames,
     rows: impl Fn(usize, usize) -> [u64; 2],
 ) -> Vec<Segment> {
@@ -86,10 +86,10 @@ fn empty(field: String, value: String) -> Segment {
     Segment { field, value, n_reference: 0, n: 0, tested: 0, drifted: vec![], worst: None, psi: None, psi_all: None }
 }
 
-fn test<'a>(pair: &'a Pair<'_>, part: (usize, usize)) -> Option<Tested<'a>> {
-    let place = Part::Segment(part.0, part.1);
+fn test<'a>(pair: &'a CountedColumn<'_>, part: (usize, usize)) -> Option<Tested<'a>> {
+    let place = Subset::Segment(part.0, part.1);
     let test = pair.psi(place).filter(|_| pair.n(place).iter().all(|&n| n >= N_MIN))?;
-    let psi_all = pair.psi(Part::All).map(|test| test.debiased());
+    let psi_all = pair.psi(Subset::All).map(|test| test.debiased());
     Some(Tested { part, column: pair.name(), psi: test.debiased(), psi_all, p: test.p() })
 }
 

@@ -18,8 +18,8 @@ use crate::kafka::Connection;
 use crate::plan::Plan;
 use crate::serve::{Board, Server, Shared, Tls};
 use crate::targets::acting::{Actor, Mode};
-use crate::targets::watch::{Unwatched, Watch};
-use crate::targets::{self, ActConfig, Kind};
+use crate::targets::watch::{AdapterObserver, Unwatched};
+use crate::targets::{self, ActConfig, TargetKind};
 
 /// Carry decisions out: set the share of traffic where it is set, and say what became of it.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub fn run(args: &ActArgs, out: &mut dyn Write) -> Result<()> {
     };
     let shared = Arc::new(Shared::new());
     shared.protect(pipeline.serve.tls.as_ref().map(Tls::open).transpose()?, pipeline.serve.limits);
-    let adapters = chosen.iter().map(|one| (one.terms.adapter.as_str(), matches!(one.kind, Kind::Notify(_))));
+    let adapters = chosen.iter().map(|one| (one.terms.adapter.as_str(), matches!(one.kind, TargetKind::Notify(_))));
     let board = Board::new(Arc::clone(&shared), &pipeline.plan, adapters);
     let server = Server::start_probes(address, Arc::clone(&shared))?;
     let _probe = Probe::start(&kafka, &shared)?;
@@ -103,7 +103,7 @@ fn chosen<'a>(args: &ActArgs, pipeline: &'a Pipeline) -> Result<Vec<&'a ActConfi
 struct Work<'a> {
     plan: &'a Arc<Plan>,
     kafka: &'a KafkaConfig,
-    watch: &'a dyn Watch,
+    watch: &'a dyn AdapterObserver,
 }
 
 impl Work<'_> {
@@ -163,7 +163,7 @@ impl Work<'_> {
         if let Some(target) = targets::open(config)? {
             return Actor::open(config, target, self.plan, (&cluster, self.watch), mode)?.run(stop);
         }
-        let Kind::Notify(notify) = &config.kind else { return Ok(Vec::new()) };
+        let TargetKind::Notify(notify) = &config.kind else { return Ok(Vec::new()) };
         if mode == Mode::DryRun {
             return Ok(vec![format!("{}: would tell {} of new decisions", config.terms.adapter, notify.whom())]);
         }

@@ -10,7 +10,7 @@ use super::print;
 use crate::audit::log;
 use crate::error::{Error, Result};
 use crate::verdict::RolloutState;
-use crate::verdict::chain::{Chain, Flaw};
+use crate::verdict::chain::{Chain, ChainBreak};
 
 /// What can be audited.
 #[derive(Debug, Subcommand)]
@@ -73,7 +73,7 @@ fn read(args: &VerifyArgs) -> Result<ReadLog> {
     Err(Error::user("no log is named").hint("name a file with --decisions"))
 }
 
-fn report(chain: &Chain, flaws: &[Flaw], vouched: bool) -> String {
+fn report(chain: &Chain, flaws: &[ChainBreak], vouched: bool) -> String {
     let mut out = String::new();
     for ((rollout, model, candidate), first, last) in chain.sequences() {
         let cut = if first > 1 { ", the ones before are not in the log" } else { "" };

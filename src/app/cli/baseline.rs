@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::files::InputFiles;
 use crate::output::Losses;
 use crate::plan::Reference;
-use crate::replay::{self, Step};
-use crate::scan::Counts;
+use crate::replay::{self, ReplayStep};
+use crate::scan::LaneCounts;
 use crate::summary::Profile;
 
 /// Build or show a reference profile.
@@ -108,17 +108,17 @@ fn profile(pipeline: &Pipeline, files: &[PathBuf], origin: &str) -> Result<(Prof
 fn for_each_batch(pipeline: &Pipeline, files: &[PathBuf], mut take: impl FnMut(&EventBatch)) -> Result<Losses> {
     let mut losses = Losses::default();
     let schemas = crate::registry::lazily(pipeline.registry.as_ref());
-    let options = replay::Options { schemas, ..replay::Options::default() };
+    let options = replay::ReplayOptions { schemas, ..replay::ReplayOptions::default() };
     let mut replay = replay::open(&pipeline.plan, files, &options)?;
     replay.warnings().iter().for_each(|warning| losses.note(warning));
     for step in &mut replay {
         match step? {
-            Step::Batch(batch) => {
-                losses.count(Counts { rows: batch.len() as u64, ..Counts::default() });
+            ReplayStep::Batch(batch) => {
+                losses.count(LaneCounts { rows: batch.len() as u64, ..LaneCounts::default() });
                 take(&batch);
             }
-            Step::Refused(refused) => losses.refuse_all(&refused),
-            Step::End { .. } => {}
+            ReplayStep::Refused(refused) => losses.refuse_all(&refused),
+            ReplayStep::End { .. } => {}
         }
     }
     losses.pass_over(replay.passed_over());

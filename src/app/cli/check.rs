@@ -19,8 +19,8 @@ use crate::event::{Micros, SECOND};
 use crate::files::InputFiles;
 use crate::name::Name as _;
 use crate::plan::{
-    Action, Against, Baseline, Bound, Cause, Condition, Field, Mapping, Plan, QualityPlan, Rule, Selection, SourcePlan,
-    WindowKind,
+    Action, Against, Baseline, Bound, Cause, Condition, FieldSource, Mapping, Plan, QualityPlan, Rule, Selection,
+    SourcePlan, WindowKind,
 };
 use crate::preview;
 use crate::verdict::words::percent;
@@ -130,10 +130,10 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 }
 
 fn sources(plan: &Plan) -> Vec<String> {
-    let version = |field: &Field| match field {
-        Field::Absent => String::new(),
-        Field::Path(path) => format!(", version at {path}"),
-        Field::Constant(name) => format!(", always version {name}"),
+    let version = |field: &FieldSource| match field {
+        FieldSource::Absent => String::new(),
+        FieldSource::Path(path) => format!(", version at {path}"),
+        FieldSource::Constant(name) => format!(", always version {name}"),
     };
     let line = |source: &SourcePlan| {
         let Mapping { version: of, selection, rows, side, .. } = &source.mapping;

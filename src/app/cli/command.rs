@@ -32,16 +32,16 @@ const EXIT_CODES: &str =
 
 /// What can be asked of a rollout.
 #[derive(Debug, Subcommand)]
-pub enum Request {
+pub enum RolloutCommand {
     /// Let a decision be carried out that waits for approval.
     #[command(after_help = format!("Examples:
   haldane approve -c fraud.yaml --candidate v2 --reason 'looked at the errors, real'
   haldane approve -c fraud.yaml --candidate v2 --decision b3:7c12… --if-sequence 8 --reason ok\n\n{EXIT_CODES}"))]
-    Approve(Answer),
+    Approve(ApprovalArgs),
     /// Do not let a decision be carried out that waits for approval.
     #[command(after_help = format!("Examples:
   haldane reject -c fraud.yaml --candidate v2 --reason 'the test segment only'\n\n{EXIT_CODES}"))]
-    Reject(Answer),
+    Reject(ApprovalArgs),
     /// Do not raise exposure until somebody resumes.
     #[command(after_help = format!("Examples:
   haldane hold -c fraud.yaml --candidate v2 --reason 'black Friday' --ticket OPS-17
@@ -164,7 +164,7 @@ pub enum DecisionStatus {
 
 /// An answer to a decision that waits.
 #[derive(Debug, Args)]
-pub struct Answer {
+pub struct ApprovalArgs {
     /// The decision's id; default: the one that waits.
     #[arg(long, value_name = "ID")]
     decision: Option<String>,
@@ -225,7 +225,7 @@ pub struct Common {
 }
 
 /// Runs the command.
-pub fn run(request: &Request, out: &mut dyn Write) -> Result<()> {
+pub fn run(request: &RolloutCommand, out: &mut dyn Write) -> Result<()> {
     let common = request.common();
     let pipeline = config::load(&common.config)?;
     request.check()?;
@@ -249,7 +249,7 @@ pub(super) fn cluster(pipeline: &Pipeline, path: &Path) -> Result<KafkaConfig> {
     })
 }
 
-impl Request {
+impl RolloutCommand {
     fn common(&self) -> &Common {
         match self {
             Self::Approve(answer) | Self::Reject(answer) => &answer.common,

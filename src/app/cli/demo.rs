@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::demo::{self, Options};
+use crate::demo::{self, DemoOptions};
 use crate::error::Result;
 
 /// Show a whole rollout on this machine: generated traffic, an injected regression, decisions as they fall.
@@ -27,5 +27,5 @@ pub struct DemoArgs {
 
 /// Runs the command.
 pub fn run(args: &DemoArgs, out: &mut dyn Write) -> Result<()> {
-    demo::run(&Options { seed: args.seed, listen: args.listen.clone(), keep: args.keep }, out)
+    demo::run(&DemoOptions { seed: args.seed, listen: args.listen.clone(), keep: args.keep }, out)
 }

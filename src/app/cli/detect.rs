@@ -8,11 +8,11 @@ use clap::Args;
 
 use super::losses::{FailOnLosses, gate};
 use super::print;
-use crate::detect::{Alarm, Label, Layout, Parts, Recipe, Scores, Stream};
+use crate::detect::{Alarm, DetectionScores, Label, LabelledStream, Parts, Recipe, StreamColumns};
 use crate::error::{Error, Result};
 use crate::files::{InputFiles, is_table};
 use crate::output::Losses;
-use crate::replay::{self, ReplayProgress, Step};
+use crate::replay::{self, ReplayProgress, ReplayStep};
 
 /// Rows that are held at once, unless asked otherwise.
 const ROWS_MAX: u64 = 4_000_000;
@@ -75,7 +75,7 @@ pub fn run(args: &DetectArgs, out: &mut dyn Write) -> Result<()> {
     text.extend(losses.sentences().into_iter().map(|sentence| format!("lost: {sentence}\n")));
     if let Some(labels) = folder.labels()? {
         text += &unknown(&labels, &streams);
-        text = format!("{text}\n{}", Scores::of(&labels, &said, recipe.window()));
+        text = format!("{text}\n{}", DetectionScores::of(&labels, &said, recipe.window()));
     }
     print(out, &text)?;
     gate(&losses, args.fail_on)
@@ -100,8 +100,8 @@ impl StreamFolder {
         Ok(Self { dir: dir.to_owned(), predictions, outcomes: named(dir, "outcomes")? })
     }
 
-    fn layout(&self) -> Result<Layout> {
-        Layout::of_files(self.predictions.paths(), self.outcomes.paths())
+    fn layout(&self) -> Result<StreamColumns> {
+        StreamColumns::of_files(self.predictions.paths(), self.outcomes.paths())
     }
 
     fn labels(&self) -> Result<Option<Vec<Label>>> {
@@ -110,10 +110,10 @@ impl StreamFolder {
     }
 
     fn replay(&self, recipe: &Recipe) -> Result<replay::Replay> {
-        let options = replay::Options {
+        let options = replay::ReplayOptions {
             predictions: self.predictions.paths().to_vec(),
             outcomes: self.outcomes.paths().to_vec(),
-            ..replay::Options::default()
+            ..replay::ReplayOptions::default()
         };
         replay::open(recipe.reading(), &[], &options)
     }
@@ -162,7 +162,7 @@ fn read(
     recipe: &Recipe,
     wanted: Option<&BTreeSet<String>>,
     mut losses: Option<&mut Losses>,
-) -> Result<Vec<Stream>> {
+) -> Result<Vec<LabelledStream>> {
     let mut files = folder.replay(recipe)?;
     if let Some(losses) = &mut losses {
         files.warnings().iter().for_each(|warning| losses.note(warning));
@@ -170,9 +170,9 @@ fn read(
     let mut parts = Parts::default();
     for step in &mut files {
         match step? {
-            Step::Batch(batch) => parts.add(&batch, wanted),
-            Step::Refused(rows) => losses.iter_mut().for_each(|losses| losses.refuse_all(&rows)),
-            Step::End { .. } => {}
+            ReplayStep::Batch(batch) => parts.add(&batch, wanted),
+            ReplayStep::Refused(rows) => losses.iter_mut().for_each(|losses| losses.refuse_all(&rows)),
+            ReplayStep::End { .. } => {}
         }
     }
     losses.iter_mut().for_each(|losses| losses.pass_over(files.passed_over()));
@@ -183,7 +183,7 @@ fn read(
 fn groups(folder: &StreamFolder, recipe: &Recipe, rows_max: u64) -> Result<Vec<BTreeSet<String>>> {
     let mut rows: BTreeMap<String, u64> = BTreeMap::new();
     for step in folder.replay(recipe)? {
-        if let Step::Batch(batch) = step? {
+        if let ReplayStep::Batch(batch) = step? {
             for (model, n) in Parts::count(&batch) {
                 *rows.entry(model.to_owned()).or_default() += n;
             }

@@ -27,7 +27,7 @@ pub enum DlqCommand {
     #[command(after_help = "Examples:
   haldane dlq list -c pipelines/fraud.yaml
   haldane dlq list -c pipelines/fraud.yaml --since 2h")]
-    List(Selection),
+    List(LetterSelection),
     /// Print them with their payloads, the newest last.
     #[command(after_help = "Examples:
   haldane dlq show -c pipelines/fraud.yaml --reason missing_field --last 3")]
@@ -37,7 +37,7 @@ pub enum DlqCommand {
         last: usize,
         /// Which of them.
         #[command(flatten)]
-        selection: Selection,
+        selection: LetterSelection,
     },
     /// Send them back to the partitions that they came from.
     ///
@@ -53,13 +53,13 @@ pub enum DlqCommand {
         yes: bool,
         /// Which of them.
         #[command(flatten)]
-        selection: Selection,
+        selection: LetterSelection,
     },
 }
 
 /// Which of them.
 #[derive(Debug, Args)]
-pub struct Selection {
+pub struct LetterSelection {
     /// Pipeline file.
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
@@ -74,7 +74,7 @@ pub struct Selection {
     since: Option<Micros>,
 }
 
-impl Selection {
+impl LetterSelection {
     fn open(&self) -> Result<(Pipeline, KafkaConfig)> {
         let pipeline = config::load(&self.config)?;
         let kafka = command::cluster(&pipeline, &self.config)?;
@@ -113,20 +113,20 @@ pub fn run(command: &DlqCommand, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Letters of one topic and reason.
-struct Kind {
+struct LetterGroup {
     n: u64,
     newest: DeadLetter,
 }
 
-fn list(selection: &Selection, out: &mut dyn Write) -> Result<()> {
-    let mut kinds: BTreeMap<(String, String), Kind> = BTreeMap::new();
+fn list(selection: &LetterSelection, out: &mut dyn Write) -> Result<()> {
+    let mut kinds: BTreeMap<(String, String), LetterGroup> = BTreeMap::new();
     selection.each(&selection.open()?.1, |letter| {
         let of = (letter.source.0.clone(), letter.reason.clone());
         let n = kinds.get(&of).map_or(0, |kind| kind.n) + 1;
-        kinds.insert(of, Kind { n, newest: letter });
+        kinds.insert(of, LetterGroup { n, newest: letter });
     })?;
     let head = ["topic", "reason", "records", "newest", "example"].map(str::to_owned);
-    let line = |((topic, reason), Kind { n, newest }): (&(String, String), &Kind)| {
+    let line = |((topic, reason), LetterGroup { n, newest }): (&(String, String), &LetterGroup)| {
         let (_, partition, offset) = &newest.source;
         let example = format!("partition {partition}, offset {offset}: {}", newest.detail);
         [topic.clone(), reason.clone(), count(*n), instant(newest.time), example]
@@ -135,7 +135,7 @@ fn list(selection: &Selection, out: &mut dyn Write) -> Result<()> {
     print(out, &if kinds.is_empty() { "no dead letters\n".to_owned() } else { aligned(&lines, 0) })
 }
 
-fn show(selection: &Selection, last: usize, out: &mut dyn Write) -> Result<()> {
+fn show(selection: &LetterSelection, last: usize, out: &mut dyn Write) -> Result<()> {
     let mut newest = VecDeque::new();
     selection.each(&selection.open()?.1, |letter| {
         newest.push_back(letter);
@@ -176,7 +176,7 @@ fn readable(bytes: &[u8]) -> String {
     if shown.len() < bytes.len() { format!("{text}… ({} bytes)", count(bytes.len() as u64)) } else { text }
 }
 
-fn redrive(selection: &Selection, yes: bool, out: &mut dyn Write) -> Result<()> {
+fn redrive(selection: &LetterSelection, yes: bool, out: &mut dyn Write) -> Result<()> {
     let (pipeline, kafka) = selection.open()?;
     let is_whole = |letter: &DeadLetter| letter.cut_from.is_none();
     // Whatever a header says, nothing goes to other topics, such as that of commands.

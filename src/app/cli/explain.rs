@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::print;
 use super::replay::commands;
-use crate::audit::recompute::{self, Source};
+use crate::audit::recompute::{self, RecomputeSource};
 use crate::audit::{self, StoryContext, log};
 use crate::config::{self, Pipeline};
 use crate::error::{Error, Result};
 use crate::files::InputFiles;
-use crate::replay::{self, Options};
+use crate::replay::{self, ReplayOptions};
 use crate::verdict::Decision;
 
 /// Say why a decision was made, and recompute it from its events or from stored panes.
@@ -74,7 +74,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<()> {
     };
     print(out, &text)?;
     let (what, hint) = match recomputed.map(|recomputed| recomputed.source) {
-        Some(Source::Panes { .. }) => {
+        Some(RecomputeSource::Panes { .. }) => {
             ("the stored panes", "an archive of the whole log says more: name its files, or add --recompute")
         }
         _ => ("the events", "is it the archive of the whole log, and were all commands given with --commands?"),
@@ -117,18 +117,18 @@ fn again(args: &ExplainArgs, pipeline: &Pipeline, decision: &Decision) -> Result
     let said = args.commands.as_deref().map_or(Ok(Vec::new()), commands::read)?;
     let given = InputFiles::find(&args.files)?;
     let schemas = crate::registry::lazily(pipeline.registry.as_ref());
-    let files = replay::open(plan, given.paths(), &Options { schemas, ..Options::default() })?;
+    let files = replay::open(plan, given.paths(), &ReplayOptions { schemas, ..ReplayOptions::default() })?;
     recompute::from_files(plan, files, said, decision).map(Some)
 }
 
 /// What a store gives.
 mod stored {
     use super::{Error, ExplainArgs, Pipeline, Result, recompute, same_policy};
-    use crate::store::{Selection, Store};
+    use crate::store::{RowFilter, Store};
     use crate::verdict::Decision;
 
     pub(super) fn bodies(url: &str) -> Result<Vec<Vec<u8>>> {
-        let decisions = Store::open(url)?.decisions(&Selection::default())?;
+        let decisions = Store::open(url)?.decisions(&RowFilter::default())?;
         Ok(decisions.iter().map(Decision::body).collect())
     }
 

@@ -9,8 +9,8 @@ use super::print;
 use crate::config::{RegistryConfig, SchemaFiles};
 use crate::error::{Error, Result};
 use crate::files::InputFiles;
-use crate::init::{self, Draft, Sample};
-use crate::kafka::ports::{Found, Schemas as _};
+use crate::init::{self, PipelineDraft, TopicSample};
+use crate::kafka::ports::{SchemaLookup, Schemas as _};
 use crate::registry::Registry;
 use crate::replay::is_archive;
 
@@ -92,7 +92,7 @@ pub fn run(args: &InitArgs, out: &mut dyn Write) -> Result<()> {
     print(out, &format!("{summary}written to {name}\nnext: haldane check -c {name}\n      haldane {last}\n"))
 }
 
-fn of_files(args: &InitArgs) -> Result<Draft> {
+fn of_files(args: &InitArgs) -> Result<PipelineDraft> {
     let files = InputFiles::find(&args.files)?;
     let archived = files.paths().iter().map(|file| is_archive(file)).collect::<Result<Vec<_>>>()?;
     if !archived.contains(&true) {
@@ -114,7 +114,7 @@ fn topic(file: &Path) -> Option<Result<(&str, &str)>> {
     )
 }
 
-fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
+fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<PipelineDraft> {
     use crate::config::KafkaConfig;
     use crate::init::topic;
     use crate::kafka::Connection;
@@ -133,7 +133,7 @@ fn of_topics(args: &InitArgs, topics: &[(&str, &str)]) -> Result<Draft> {
 ///
 /// # Errors
 /// When nothing is known of these.
-pub fn learn(sample: &mut Sample, place: Option<&str>) -> Result<()> {
+pub fn learn(sample: &mut TopicSample, place: Option<&str>) -> Result<()> {
     // The pipeline file may come to lie elsewhere.
     let absolute =
         |place: &str| std::path::absolute(place).map_or_else(|_| place.into(), |path| path.display().to_string());
@@ -147,8 +147,8 @@ pub fn learn(sample: &mut Sample, place: Option<&str>) -> Result<()> {
     });
     let registry = config.as_ref().map(Registry::open).transpose()?;
     let find = |id| match registry.as_ref()?.find(id) {
-        Found::Here(texts) => Some(texts),
-        Found::Missing | Found::Away(_) => None,
+        SchemaLookup::Here(texts) => Some(texts),
+        SchemaLookup::Missing | SchemaLookup::Away(_) => None,
     };
     sample.learn(place.as_deref(), &find)
 }

@@ -96,7 +96,7 @@ commands! {
     Rollouts(rollouts::RolloutsArgs) => rollouts::run;
     /// Steer a rollout.
     #[command(flatten)]
-    Steer(command::Request) => command::run;
+    Steer(command::RolloutCommand) => command::run;
     /// Ask whether a candidate has passed, as an exit code.
     Gate(gate::GateArgs) => gate::run;
     /// Carry decisions out: set the share of traffic where it is set, and say what became of it.

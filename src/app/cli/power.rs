@@ -13,7 +13,7 @@ use super::print;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::output::{aligned, count};
-use crate::plan::{GuardPlan, Plan, Role};
+use crate::plan::{ColumnRole, GuardPlan, Plan};
 use crate::verdict::power::{Load, Regression, Rehearsal};
 use crate::verdict::words::percent;
 
@@ -89,11 +89,11 @@ pub fn run(args: &PowerArgs, out: &mut dyn Write) -> Result<()> {
         Error::user("nothing guards a rollout in this pipeline")
             .hint("add `rollout: { baseline: VERSION }`, and no `guards: off`")
     })?;
-    print(out, &Scope::new(&plan, guard, args)?.text())
+    print(out, &PowerContext::new(&plan, guard, args)?.text())
 }
 
 /// What is asked, of which pipeline.
-struct Scope<'a> {
+struct PowerContext<'a> {
     args: &'a PowerArgs,
     plan: &'a Plan,
     guard: &'a GuardPlan,
@@ -116,7 +116,7 @@ struct Topic<'a> {
     rolls_back: bool,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> PowerContext<'a> {
     fn new(plan: &'a Plan, guard: &'a GuardPlan, args: &'a PowerArgs) -> Result<Self> {
         let design_effect = args.design_effect.unwrap_or_else(|| assumed_design_effect(plan, guard));
         let rehearsal = Rehearsal::new(plan, design_effect).expect("the plan has guards");
@@ -163,7 +163,7 @@ impl<'a> Scope<'a> {
     }
 
     fn latency(&self, effects: Vec<f64>) -> std::result::Result<Topic<'_>, String> {
-        if self.plan.columns.index_of(Role::Latency).is_none() {
+        if self.plan.columns.index_of(ColumnRole::Latency).is_none() {
             return Err("latency: no source carries it (`latency`)".to_owned());
         }
         let spread = self.args.latency_spread;

@@ -20,7 +20,7 @@ use crate::files::InputFiles;
 use crate::output::{DeadLetterWriter, DecisionWriter, Losses, ResultWriter, Summary, WindowWriter, count};
 use crate::plan::Plan;
 use crate::registry;
-use crate::replay::{self, Options, Refused, Replay, ReplayProgress, Step};
+use crate::replay::{self, Refused, Replay, ReplayOptions, ReplayProgress, ReplayStep};
 use crate::verdict::Scheduled;
 
 /// Replay files through a pipeline and show what would have been decided.
@@ -86,13 +86,13 @@ pub struct ReplayArgs {
 }
 
 /// The files to replay.
-struct Given {
+struct ReplayFiles {
     files: InputFiles,
     predictions: InputFiles,
     outcomes: InputFiles,
 }
 
-impl Given {
+impl ReplayFiles {
     fn find(args: &ReplayArgs) -> Result<Self> {
         let [files, predictions, outcomes] =
             [&args.files, &args.predictions, &args.outcomes].map(|files| InputFiles::find(files));
@@ -102,13 +102,13 @@ impl Given {
     fn open(&self, pipeline: &Pipeline, args: &ReplayArgs) -> Result<Replay> {
         let (predictions, outcomes) = (self.predictions.paths().to_vec(), self.outcomes.paths().to_vec());
         let (batch_rows, schemas) = (args.batch_rows, registry::lazily(pipeline.registry.as_ref()));
-        replay::open(&pipeline.plan, self.files.paths(), &Options { predictions, outcomes, batch_rows, schemas })
+        replay::open(&pipeline.plan, self.files.paths(), &ReplayOptions { predictions, outcomes, batch_rows, schemas })
     }
 }
 
 /// Runs the command; the summary goes to `out`, progress and warnings to standard error.
 pub fn run(args: &ReplayArgs, out: &mut dyn Write) -> Result<()> {
-    let given = Given::find(args)?;
+    let given = ReplayFiles::find(args)?;
     if let Some(other) = &args.diff {
         return diff::run(args, &given, other, out);
     }
@@ -156,16 +156,16 @@ fn drive(
     files.warnings().iter().for_each(|warning| sinks.losses.note(warning));
     for step in &mut files {
         match step? {
-            Step::Batch(batch) => {
+            ReplayStep::Batch(batch) => {
                 progress.add(batch.len());
                 let effects = sinks.step(&mut engine, &batch);
                 sinks.take(&effects)?;
             }
-            Step::Refused(refused) => {
+            ReplayStep::Refused(refused) => {
                 progress.add(refused.len());
                 sinks.refuse(plan, &refused)?;
             }
-            Step::End { source, lane, next_offset } => {
+            ReplayStep::End { source, lane, next_offset } => {
                 sinks.take(&engine.progress(lane, source, next_offset, true, true))?;
             }
         }
@@ -175,8 +175,8 @@ fn drive(
     Ok(())
 }
 
-fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::Writer> {
-    crate::store::Writer::open(url, plan, crate::store::Every::default())
+fn keep(url: &str, plan: &Arc<Plan>) -> Result<crate::store::StoreWriter> {
+    crate::store::StoreWriter::open(url, plan, crate::store::Every::default())
 }
 
 /// Where effects go.
@@ -185,7 +185,7 @@ struct Sinks {
     decisions: Option<DecisionWriter>,
     dead_letter: Option<DeadLetterWriter>,
     results: Option<ResultWriter>,
-    store: Option<crate::store::Writer>,
+    store: Option<crate::store::StoreWriter>,
     summary: Summary,
     losses: Losses,
 }

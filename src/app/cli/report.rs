@@ -14,7 +14,7 @@ use crate::files::InputFiles;
 use crate::plan::Compat;
 use crate::registry;
 use crate::report::model::{Outcome, Report};
-use crate::report::{self, Filter, Log, Request};
+use crate::report::{self, CompareRequest, Filter, Log};
 
 /// Compare two files, or tell what a replay saw and decided: HTML, Markdown, JSON or `JUnit`.
 #[derive(Debug, Args)]
@@ -227,7 +227,7 @@ impl ReportArgs {
             [&self.reference, &self.current, &self.outcomes].map(|files| InputFiles::find(files));
         let (reference, current, outcomes) = (reference?, current?, outcomes?);
         let pipeline = self.config.as_deref().map(config::reading_plan).transpose()?;
-        let request = Request {
+        let request = CompareRequest {
             schemas: pipeline.as_ref().map(|pipeline| registry::lazily(pipeline.registry.as_ref())),
             reference: reference.paths().to_vec(),
             current: current.paths().to_vec(),

@@ -25,21 +25,21 @@ use super::check::memory;
 use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
-use crate::engine::{Effects, Memory};
+use crate::engine::{Effects, MemoryUse};
 use crate::error::{Error, Fault, Result};
 use crate::judge::WindowRow;
 use crate::kafka::Connection;
 use crate::kafka::keeping::Keeping;
-use crate::kafka::standalone::{self, Options};
-use crate::kafka::summary::Summary;
-use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
+use crate::kafka::standalone::{self, RunOptions};
+use crate::kafka::summary::RunSummary;
+use crate::kafka::watch::{Audience, Keeper, RunObserver, StreamStanding};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
-use crate::scan::Counts;
+use crate::scan::LaneCounts;
 use crate::serve::{Access, Listener, Server, Shared, Tls};
 use crate::summary::Spill;
 use crate::verdict::{Liveness, RolloutState};
-use crate::{batch::EventBatch, scan::Tally};
+use crate::{batch::EventBatch, scan::StreamCounts};
 
 /// The pause before something that is away at the start is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -110,10 +110,10 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();
     let store = patiently(patient, &stop, open_store).map_err(Error::elsewhere)?;
     let connection = patiently(patient, &stop, || Connection::open(&kafka)).map_err(Error::elsewhere)?;
-    let (Some(store), Some(_)) = (store, connection) else { return report(out, &Summary::default(), args.fail_on) };
+    let (Some(store), Some(_)) = (store, connection) else { return report(out, &RunSummary::default(), args.fail_on) };
     // It ends after the store's last flush.
     let _tidying = kept.filter(|store| store.compact).map(Tidying::start).transpose()?;
-    let told = Told {
+    let told = ServiceObserver {
         listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
         windows: args.windows.as_deref().map(open).transpose()?,
         store,
@@ -138,9 +138,9 @@ fn no_cluster(path: &Path) -> Error {
         .hint("add a `kafka:` section with `brokers: host:port`, or use `haldane replay` for files")
 }
 
-fn options(args: &RunArgs) -> Options {
+fn options(args: &RunArgs) -> RunOptions {
     let shards = args.shards.unwrap_or_else(standalone::shards_here);
-    Options { until_end: args.until_end, shards, ..Options::default() }
+    RunOptions { until_end: args.until_end, shards, ..RunOptions::default() }
 }
 
 fn listen(args: &RunArgs, pipeline: &Pipeline) -> Option<SocketAddr> {
@@ -176,10 +176,10 @@ fn postgres(_: &RunArgs, pipeline: &Pipeline, _: &Arc<Shared>) -> Option<std::co
 fn work(
     pipeline: &Pipeline,
     kafka: &KafkaConfig,
-    (role, options): (Role, Options),
+    (role, options): (Role, RunOptions),
     audience: Audience<'_>,
     stop: &AtomicBool,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     tracing::info!(pipeline = pipeline.plan.name, brokers = kafka.brokers, ?role, "starting");
     match role {
         Role::All => standalone::run(&pipeline.plan, kafka, options, audience, stop),
@@ -203,8 +203,8 @@ fn patiently<T>(patient: bool, stop: &AtomicBool, mut attempt: impl FnMut() -> R
     Ok(None)
 }
 
-fn report(out: &mut dyn Write, summary: &Summary, fail_on: FailOnLosses) -> Result<()> {
-    let Summary { events, rejects, rows, decisions, losses } = summary;
+fn report(out: &mut dyn Write, summary: &RunSummary, fail_on: FailOnLosses) -> Result<()> {
+    let RunSummary { events, rejects, rows, decisions, losses } = summary;
     let lost = losses.render();
     print(out, &format!("{events} events read, {rejects} refused; {rows} results, {decisions} decisions\n{lost}"))?;
     gate(losses, fail_on)
@@ -251,7 +251,7 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 }
 
 /// Tells the HTTP side and the file of windows.
-struct Told {
+struct ServiceObserver {
     listener: Listener,
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<Keeping>,
@@ -259,7 +259,7 @@ struct Told {
     bound: Option<(usize, Arc<dyn Spill>)>,
 }
 
-impl Told {
+impl ServiceObserver {
     /// Written out before anything is committed, so that a crash can repeat lines but lose none.
     fn write(&self, rows: &[WindowRow]) -> std::io::Result<()> {
         let Some(windows) = &self.windows else { return Ok(()) };
@@ -269,7 +269,7 @@ impl Told {
     }
 }
 
-impl Keeper for Told {
+impl Keeper for ServiceObserver {
     fn taking_over(&self) -> Result<()> {
         self.store.as_ref().map_or(Ok(()), Keeping::taking_over)
     }
@@ -286,11 +286,11 @@ impl Keeper for Told {
         self.store.as_ref().map_or(0, |store| store.counted_upto(source, lane))
     }
 
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (LaneCounts, LaneCounts)) {
         self.store.iter().for_each(|store| store.took(portion, fresh, counts));
     }
 
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         self.store.iter().for_each(|store| store.tallied(source, lane, tally));
     }
 
@@ -311,7 +311,7 @@ impl Keeper for Told {
     }
 }
 
-impl Watch for Told {
+impl RunObserver for ServiceObserver {
     fn schemas(&self, answer: bool) {
         self.listener.schemas(answer);
     }
@@ -342,7 +342,7 @@ impl Watch for Told {
         self.listener.stepped(took);
     }
 
-    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, LaneCounts>) {
         self.listener.counted(thread, counts);
     }
 
@@ -362,7 +362,7 @@ impl Watch for Told {
         self.listener.skipped(looks);
     }
 
-    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+    fn remembered(&self, thread: &str, memory: &MemoryUse, queued: u64) {
         self.listener.remembered(thread, memory, queued);
     }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::config::span;
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::query::{Desk, Format, QueryLimits, Session};
+use crate::query::{Desk, OutputFormat, QueryLimits, Session};
 use crate::store::Store;
 
 /// Ask in SQL: the tables of a store, and Parquet, Arrow, CSV and JSON files.
@@ -62,7 +62,7 @@ pub struct SqlArgs {
     pub cluster: Option<String>,
     /// How rows are written; default: a table on a terminal, else CSV.
     #[arg(long, value_enum)]
-    pub format: Option<Format>,
+    pub format: Option<OutputFormat>,
     /// The most rows.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub rows: usize,
@@ -131,7 +131,8 @@ fn listen(_: SocketAddr, _: &SqlArgs, _: &mut dyn Write) -> Result<()> {
 
 fn answer(query: &str, args: &SqlArgs, out: &mut dyn Write) -> Result<()> {
     let answer = Desk::open(session(args)?.with_paths())?.ask(query)?;
-    let format = args.format.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Csv });
+    let format =
+        args.format.unwrap_or(if std::io::stdout().is_terminal() { OutputFormat::Table } else { OutputFormat::Csv });
     if answer.truncated {
         tracing::warn!(rows = args.rows, "there are more rows than are shown; --rows shows more");
     }

@@ -11,7 +11,7 @@ use crate::config::{self, StoreConfig, span};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::output::{aligned, count};
-use crate::store::{Compacted, Keep, Store, Table, compact, sizes};
+use crate::store::{Compacted, Keep, Store, StoreTable, compact, sizes};
 
 /// Look after a store of results.
 #[derive(Debug, Subcommand)]
@@ -53,21 +53,21 @@ pub struct CompactArgs {
     pub config: Option<std::path::PathBuf>,
     /// Days that a table keeps, counted back from its newest; may be repeated.
     #[arg(long, value_name = "TABLE=SPAN", value_parser = kept)]
-    pub keep: Vec<(Table, u32)>,
+    pub keep: Vec<(StoreTable, u32)>,
     /// For how long replaced files stay, for readers that have begun.
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
     pub replaced_for: Micros,
 }
 
-fn kept(text: &str) -> std::result::Result<(Table, u32), String> {
+fn kept(text: &str) -> std::result::Result<(StoreTable, u32), String> {
     let (name, period) = text.split_once('=').ok_or("write TABLE=SPAN, such as panes=30d")?;
     let days = span(period)? / (86_400 * SECOND);
     let days = u32::try_from(days).ok().filter(|&days| days > 0).ok_or("a table keeps at least one day")?;
     Ok((table(name).ok_or_else(|| format!("there is no table `{name}`"))?, days))
 }
 
-fn table(name: &str) -> Option<Table> {
-    Table::ALL.into_iter().find(|table| table.name() == name)
+fn table(name: &str) -> Option<StoreTable> {
+    StoreTable::ALL.into_iter().find(|table| table.name() == name)
 }
 
 /// Runs the command.
@@ -84,11 +84,11 @@ fn status(args: &StatusArgs) -> Result<String> {
     if args.verify {
         store.verify()?;
     }
-    let days = |table: Table| {
+    let days = |table: StoreTable| {
         let dates = || files.iter().filter(move |file| file.table == table).map(|file| file.date.as_str());
         format!("{} to {}", dates().min().unwrap_or("-"), dates().max().unwrap_or("-"))
     };
-    let line = |(table, (n, rows, bytes)): (Table, (u64, u64, u64))| {
+    let line = |(table, (n, rows, bytes)): (StoreTable, (u64, u64, u64))| {
         [
             table.name().to_owned(),
             format!("{} rows", count(rows)),
@@ -108,7 +108,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// The days that the tables of a pipeline's store keep.
-pub(super) fn days_of(store: &StoreConfig) -> BTreeMap<Table, u32> {
+pub(super) fn days_of(store: &StoreConfig) -> BTreeMap<StoreTable, u32> {
     store.keep_days.iter().filter_map(|(name, &days)| Some((table(name)?, days))).collect()
 }
 

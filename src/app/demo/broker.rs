@@ -12,7 +12,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
 use super::proxy::Proxy;
-use super::traffic::{DemoTraffic, FAULT_AT, Message, OUTCOMES, PARTITIONS, PREDICTIONS};
+use super::traffic::{DemoRecord, DemoTraffic, FAULT_AT, OUTCOMES, PARTITIONS, PREDICTIONS};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 
@@ -50,7 +50,7 @@ impl Broker {
 }
 
 /// What is asked and told while the traffic goes on.
-pub(super) trait Course {
+pub(super) trait TrafficControl {
     /// The fault begins.
     fn fault(&mut self);
 
@@ -66,7 +66,7 @@ pub(super) fn feed(
     address: &str,
     (mut traffic, mut proxy): (DemoTraffic, Proxy),
     stop: &Receiver<()>,
-    course: &mut dyn Course,
+    course: &mut dyn TrafficControl,
 ) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", address)
@@ -103,7 +103,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn send(producer: &BaseProducer, message: &Message) -> Result<()> {
+fn send(producer: &BaseProducer, message: &DemoRecord) -> Result<()> {
     let mut record = BaseRecord::to(message.topic)
         .partition(message.partition)
         .key(&message.key)

@@ -6,13 +6,13 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::broker::Course;
+use super::broker::TrafficControl;
 use super::now;
 use super::traffic::{FAULT_AT, RATE, START};
 use crate::event::{Micros, SECOND};
 use crate::plan::Signal;
 use crate::serve::Shared;
-use crate::targets::watch::{Event, Watch};
+use crate::targets::watch::{AdapterObserver, Event};
 use crate::verdict::AckStatus;
 
 /// Windows are judged once all that is due within so long after their end was sent: their lateness and a second.
@@ -39,7 +39,7 @@ impl Ears {
     }
 }
 
-impl Watch for Ears {
+impl AdapterObserver for Ears {
     fn saw(&self, _: &str, event: Event<'_>) {
         if let Event::Said { ack, contained } = event
             && ack.status == AckStatus::Applied
@@ -60,7 +60,7 @@ pub(super) struct Stretch {
 }
 
 /// Follows the traffic.
-pub(super) struct Hold<'a> {
+pub(super) struct FaultWatch<'a> {
     shared: &'a Arc<Shared>,
     ears: &'a Ears,
     fault: &'a OnceLock<Instant>,
@@ -70,7 +70,7 @@ pub(super) struct Hold<'a> {
     changes: Vec<usize>,
 }
 
-impl<'a> Hold<'a> {
+impl<'a> FaultWatch<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, ears: &'a Ears, fault: &'a OnceLock<Instant>) -> Self {
         Self { shared, ears, fault, canary: Vec::new(), changes: Vec::new() }
     }
@@ -108,7 +108,7 @@ impl<'a> Hold<'a> {
     }
 }
 
-impl Course for Hold<'_> {
+impl TrafficControl for FaultWatch<'_> {
     fn fault(&mut self) {
         // It begins once.
         let _ = self.fault.set(now());

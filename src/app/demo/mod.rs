@@ -20,9 +20,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
-use self::hold::{Ears, Hold};
+use self::hold::{Ears, FaultWatch};
 use self::proxy::Proxy;
-use self::teller::{Run, Teller};
+use self::teller::{DemoOutput, RunTotals};
 use self::traffic::{DemoTraffic, LAST_WINDOW_END};
 use crate::cli::run::stop_on_signal;
 use crate::config::{self, KafkaConfig, Power, Topics};
@@ -49,7 +49,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// What can be chosen.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DemoOptions {
     /// What the traffic is made from.
     pub seed: u64,
     /// Where the HTTP server listens.
@@ -59,7 +59,7 @@ pub struct Options {
 }
 
 /// Runs the demo and tells it to `out`.
-pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
+pub fn run(options: &DemoOptions, out: &mut dyn Write) -> Result<()> {
     let proxy = Proxy::start()?;
     let pipeline = config::parse(PIPELINE, "pipelines/demo.yaml", proxy.folder())?;
     let topics = Topics::default();
@@ -67,7 +67,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
     let settings = KafkaConfig { topics, ..KafkaConfig::plain(broker.address(), "haldane-demo") };
     let shared = Arc::new(Shared::new());
     let server = Server::start(&options.listen, Arc::clone(&shared))?;
-    let mut teller = Teller::new(out);
+    let mut teller = DemoOutput::new(out);
     teller.introduce(options.seed, &settings.brokers, (server.address(), proxy.address()))?;
     let quit = options.keep.then(stop_on_signal).transpose()?;
     if options.keep {
@@ -76,14 +76,14 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
         shared.steer(Box::new(settings.clone()));
         teller.admit(server.address(), &token)?;
     }
-    let stage = Stage { plan: pipeline.plan, act: pipeline.act, settings, shared, seed: options.seed, quit };
+    let stage = DemoSetup { plan: pipeline.plan, act: pipeline.act, settings, shared, seed: options.seed, quit };
     stage.perform(proxy, &mut teller)?;
     server.shutdown();
     Ok(())
 }
 
 /// What a performance needs.
-struct Stage {
+struct DemoSetup {
     plan: Arc<Plan>,
     act: Vec<ActConfig>,
     settings: KafkaConfig,
@@ -93,9 +93,9 @@ struct Stage {
     quit: Option<Arc<AtomicBool>>,
 }
 
-impl Stage {
+impl DemoSetup {
     /// Runs service, adapter and traffic beside each other until the last window is judged.
-    fn perform(&self, proxy: Proxy, teller: &mut Teller<'_>) -> Result<()> {
+    fn perform(&self, proxy: Proxy, teller: &mut DemoOutput<'_>) -> Result<()> {
         let control = Control::open(&self.settings)?;
         let listener = Listener::new(Arc::clone(&self.shared), &self.plan);
         let (stop, fault, ears) = (AtomicBool::new(false), OnceLock::new(), Ears::default());
@@ -103,13 +103,13 @@ impl Stage {
         let begun = now();
         thread::scope(|scope| {
             let (stop, fault, ears) = (&stop, &fault, &ears);
-            let options = standalone::Options { alone: false, ..standalone::Options::default() };
+            let options = standalone::RunOptions { alone: false, ..standalone::RunOptions::default() };
             let service = scope.spawn(move || {
                 standalone::run(&self.plan, &self.settings, options, Audience::watching(&listener), stop)
             });
             let adapter = scope.spawn(move || self.carry_out(ears, stop));
             let feeder = scope.spawn(move || {
-                let mut hold = Hold::new(&self.shared, ears, fault);
+                let mut hold = FaultWatch::new(&self.shared, ears, fault);
                 let traffic = (DemoTraffic::new(self.seed), proxy);
                 broker::feed(&self.settings.brokers, traffic, &stopped, &mut hold).map(|()| hold.stretches())
             });
@@ -126,7 +126,7 @@ impl Stage {
             // The last ones may still be on their way from the control topic.
             show.until(|told| told >= summary.decisions)?;
             let windows = self.shared.judged().windows;
-            let run = Run { events: summary.events, rejects: summary.rejects, windows, took };
+            let run = RunTotals { events: summary.events, rejects: summary.rejects, windows, took };
             show.teller.conclude(&run, &stretches, &ears.obeyed())
         })
     }
@@ -155,7 +155,7 @@ fn now() -> Instant {
 /// Tells decisions while they fall.
 struct Show<'a, 'b> {
     control: Control,
-    teller: &'a mut Teller<'b>,
+    teller: &'a mut DemoOutput<'b>,
     begun: Instant,
     fault: &'a OnceLock<Instant>,
     told: u64,

@@ -15,14 +15,14 @@ use crate::plan::Signal;
 use crate::verdict::Decision;
 
 /// What is counted for the summary, and where words go.
-pub(super) struct Teller<'a> {
+pub(super) struct DemoOutput<'a> {
     out: &'a mut dyn Write,
     decisions: u64,
     /// The first decision after the fault: its event time, and how long after the fault it was acknowledged.
     first: Option<(Signal, Micros, Duration)>,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> DemoOutput<'a> {
     /// Nothing told yet.
     pub(super) fn new(out: &'a mut dyn Write) -> Self {
         Self { out, decisions: 0, first: None }
@@ -67,7 +67,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Says how it went.
-    pub(super) fn conclude(&mut self, run: &Run, stretches: &[Stretch], obeyed: &[Obeyed]) -> Result<()> {
+    pub(super) fn conclude(&mut self, run: &RunTotals, stretches: &[Stretch], obeyed: &[Obeyed]) -> Result<()> {
         let seconds = run.took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = run.events as f64 / seconds;
@@ -101,7 +101,7 @@ impl<'a> Teller<'a> {
 
 /// What is told at the end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+pub(super) struct RunTotals {
     /// Events read.
     pub(super) events: u64,
     /// Events refused.

@@ -59,7 +59,7 @@ const OUTCOME_DELAY_S_MAX: f64 = 8.0;
 
 /// A record on its way to the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct DemoRecord {
     /// Topic.
     pub topic: &'static str,
     /// Partition; an outcome goes where its prediction went.
@@ -79,7 +79,7 @@ pub struct DemoTraffic {
     now: Micros,
     sent: u64,
     /// Outcomes that are not known yet, by when they will be.
-    pending: BTreeMap<(Micros, u64), Message>,
+    pending: BTreeMap<(Micros, u64), DemoRecord>,
 }
 
 /// One request and its answer.
@@ -111,7 +111,7 @@ impl DemoTraffic {
     }
 
     /// What there is to send in that second, in the order of time, when v2 answers these requests of it.
-    pub fn pass(&mut self, canary: &[bool]) -> Vec<Message> {
+    pub fn pass(&mut self, canary: &[bool]) -> Vec<DemoRecord> {
         let mut messages = Vec::new();
         for (i, &canary) in (0..).zip(canary) {
             let request = self.request(self.now + i * SECOND / RATE, canary);
@@ -188,7 +188,7 @@ impl Request {
         i32::try_from(self.n % u64::from(PARTITIONS.unsigned_abs())).expect("a partition is small")
     }
 
-    fn prediction(&self) -> Message {
+    fn prediction(&self) -> DemoRecord {
         let mut payload = format!(
             r#"{{"prediction_id":"{}","event_time_us":{},"version":"{}","country":"{}","device":"{}","amount":{:.2},"age_days":{:.1},"latency_ms":{:.2}"#,
             self.id(),
@@ -209,13 +209,13 @@ impl Request {
         if self.n % BROKEN_EVERY != BROKEN_EVERY - 1 {
             write!(payload, "{answer}").expect("a string takes all text");
         }
-        Message { topic: PREDICTIONS, partition: self.partition(), key: self.id(), payload, time: self.time }
+        DemoRecord { topic: PREDICTIONS, partition: self.partition(), key: self.id(), payload, time: self.time }
     }
 
-    fn outcome(&self, time: Micros) -> Message {
+    fn outcome(&self, time: Micros) -> DemoRecord {
         let payload =
             format!(r#"{{"prediction_id":"{}","event_time_us":{time},"label":{}}}"#, self.id(), i32::from(self.fraud));
-        Message { topic: OUTCOMES, partition: self.partition(), key: self.id(), payload, time }
+        DemoRecord { topic: OUTCOMES, partition: self.partition(), key: self.id(), payload, time }
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     /// So many seconds, in which the share of v2 stays as it is at first.
-    fn of(seed: u64, seconds: usize) -> Vec<Message> {
+    fn of(seed: u64, seconds: usize) -> Vec<DemoRecord> {
         let mut traffic = DemoTraffic::new(seed);
         let second = || {
             let ids = traffic.upcoming()?;
@@ -237,12 +237,12 @@ mod tests {
         std::iter::from_fn(second).take(seconds).flatten().collect()
     }
 
-    fn all(seed: u64) -> Vec<Message> {
+    fn all(seed: u64) -> Vec<DemoRecord> {
         of(seed, usize::MAX)
     }
 
     /// Valid predictions of one version in one half of the run.
-    fn predictions<'a>(messages: &'a [Message], version: &'a str, faulty: bool) -> impl Iterator<Item = Value> + 'a {
+    fn predictions<'a>(messages: &'a [DemoRecord], version: &'a str, faulty: bool) -> impl Iterator<Item = Value> + 'a {
         messages
             .iter()
             .filter(move |message| message.topic == PREDICTIONS && (message.time >= FAULT_AT) == faulty)

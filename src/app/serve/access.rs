@@ -10,12 +10,12 @@ mod session;
 
 use axum::http::{HeaderMap, header};
 
-pub(super) use person::{Known, Person, Proof};
-use person::{Token, check_token};
+pub(super) use person::{Identity, Person, Proof};
+use person::{TokenDigest, check_token};
 pub(super) use session::no_cookie;
 
 use super::entrance::Peer;
-use super::files::Stamp;
+use super::files::FileStamp;
 use crate::config::{Approver, MetricsReading, Power, Reading, ServeConfig};
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ pub struct Access {
     people: Vec<Person>,
     config: ServeConfig,
     /// The files of tokens as they were read.
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileStamp>,
     #[cfg(feature = "pg")]
     salts: super::postgres::Salts,
 }
@@ -36,7 +36,7 @@ pub(super) enum Claim {
     Nothing,
     /// A token that nobody has.
     Wrong,
-    Known(Known),
+    Known(Identity),
 }
 
 impl Access {
@@ -99,9 +99,9 @@ impl Access {
 
     fn person(&self, approver: &Approver, tokens: &[String]) -> Person {
         #[cfg(feature = "pg")]
-        let kept = |token: &String| Token::of(token, &self.salts.of(&approver.name));
+        let kept = |token: &String| TokenDigest::of(token, &self.salts.of(&approver.name));
         #[cfg(not(feature = "pg"))]
-        let kept = |token: &String| Token::of(token);
+        let kept = |token: &String| TokenDigest::of(token);
         Person {
             name: approver.name.clone(),
             powers: approver.roles.clone(),
@@ -141,10 +141,10 @@ impl Access {
     }
 
     /// Whether somebody may read what is not open to all.
-    pub(super) fn may_read(&self, known: Option<&Known>) -> bool {
+    pub(super) fn may_read(&self, known: Option<&Identity>) -> bool {
         match self.config.read {
             Reading::Open => true,
-            Reading::Token => known.is_some_and(Known::has_a_role),
+            Reading::Token => known.is_some_and(Identity::has_a_role),
             Reading::Proxy => known.is_some(),
         }
     }
@@ -160,7 +160,7 @@ impl Access {
     }
 
     /// Whose token it is. Digests are compared, in constant time.
-    pub(super) fn by_token(&self, token: &str) -> Option<Known> {
+    pub(super) fn by_token(&self, token: &str) -> Option<Identity> {
         self.owner(token).map(|person| person.known(Proof::Token))
     }
 
@@ -176,7 +176,7 @@ impl Access {
         known.map_or(Claim::Nothing, Claim::Known)
     }
 
-    fn by_certificate(&self, peer: &Peer) -> Option<Known> {
+    fn by_certificate(&self, peer: &Peer) -> Option<Identity> {
         let shown = |person: &&Person| person.certificate.as_ref().is_some_and(|name| peer.certificate.contains(name));
         self.people.iter().find(shown).map(|person| person.known(Proof::Certificate))
     }
@@ -190,8 +190,8 @@ impl Access {
     }
 }
 
-fn stamps(config: &ServeConfig) -> Vec<Stamp> {
-    config.approvers.iter().filter_map(|approver| approver.token.as_ref()?.file().map(Stamp::of)).collect()
+fn stamps(config: &ServeConfig) -> Vec<FileStamp> {
+    config.approvers.iter().filter_map(|approver| approver.token.as_ref()?.file().map(FileStamp::of)).collect()
 }
 
 /// The tokens of somebody: one a line.

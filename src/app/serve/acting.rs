@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Phase, Shared};
 use crate::kafka::clock::wall_clock;
 use crate::plan::Plan;
-use crate::targets::watch::{Event, Watch};
+use crate::targets::watch::{AdapterObserver, Event};
 
 /// Listens to adapters.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Board {
     }
 }
 
-impl Watch for Board {
+impl AdapterObserver for Board {
     fn saw(&self, adapter: &str, event: Event<'_>) {
         let health = self.shared.health();
         match event {

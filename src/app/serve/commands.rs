@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::entrance::Caller;
-use super::problem::Problem;
+use super::problem::ErrorResponse;
 use super::{Shared, ui};
 use crate::error::Result;
 use crate::event::Micros;
@@ -32,7 +32,7 @@ const WAIT: Duration = Duration::from_secs(10);
 const REASON_BYTES_MAX: usize = 4_096;
 
 /// The way of commands to the judge.
-pub trait Ask: fmt::Debug + Send + Sync {
+pub trait CommandSender: fmt::Debug + Send + Sync {
     /// Sends a command, and waits for what becomes of it; `None` when nobody has answered in time.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub trait Ask: fmt::Debug + Send + Sync {
 /// A command as it is asked for: who asks, and when, is not the client's to say.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct CommandRequest {
     id: Option<String>,
     rollout: String,
     #[serde(default)]
@@ -76,8 +76,8 @@ struct FormAsked {
 }
 
 impl FormAsked {
-    fn read(self) -> std::result::Result<Asked, Problem> {
-        let bad = |error: String| Problem::new(StatusCode::BAD_REQUEST, error, "go back and correct it");
+    fn read(self) -> std::result::Result<CommandRequest, ErrorResponse> {
+        let bad = |error: String| ErrorResponse::new(StatusCode::BAD_REQUEST, error, "go back and correct it");
         let decision = self.decision;
         let kind = match self.kind.known() {
             Some(CommandName::Approve) => CommandKind::Approve { decision },
@@ -89,7 +89,7 @@ impl FormAsked {
             Some(CommandName::ClearDenial) => CommandKind::ClearDenial,
             _ => return Err(bad(format!("no button asks for `{}`", self.kind))),
         };
-        Ok(Asked {
+        Ok(CommandRequest {
             id: Some(self.id).filter(|id| !id.is_empty()),
             rollout: self.rollout,
             model: self.model,
@@ -141,24 +141,28 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, caller: Caller, requ
 
 const NO_ANSWER: &str = "sent, and not answered yet: it is carried out when a judge reads it";
 
-async fn from_form(shared: &Arc<Shared>, caller: &Caller, request: Request) -> std::result::Result<Response, Problem> {
+async fn from_form(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    request: Request,
+) -> std::result::Result<Response, ErrorResponse> {
     let Form(form) = Form::<FormAsked>::from_request(request, &()).await.map_err(|error| unread(&error.body_text()))?;
     let (command, _) = steer(shared, caller, true, form.read()?).await?;
     let to = ui::rollout_url(&command.rollout, &command.model, &command.candidate);
     Ok(ui::see_other(&format!("{to}&command={}", ui::encoded(&command.id))))
 }
 
-fn check_kind(kind: &[u8]) -> std::result::Result<(), Problem> {
+fn check_kind(kind: &[u8]) -> std::result::Result<(), ErrorResponse> {
     if kind.starts_with(b"application/json") {
         return Ok(());
     }
     let error = "a command is JSON";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, "send content-type: application/json"))
+    Err(ErrorResponse::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error, "send content-type: application/json"))
 }
 
-fn unread(error: &str) -> Problem {
+fn unread(error: &str) -> ErrorResponse {
     let hint = r#"send {"rollout": …, "model": …, "candidate": …, "kind": "hold", "reason": …}; `haldane schema command` tells all"#;
-    Problem::new(StatusCode::BAD_REQUEST, format!("this is no command: {error}"), hint)
+    ErrorResponse::new(StatusCode::BAD_REQUEST, format!("this is no command: {error}"), hint)
 }
 
 fn status(outcome: Outcome) -> StatusCode {
@@ -175,15 +179,15 @@ fn actor(
     caller: &Caller,
     is_form: bool,
     command: CommandName,
-) -> std::result::Result<String, Problem> {
+) -> std::result::Result<String, ErrorResponse> {
     let Some(known) = &caller.known else { return Err(caller.unknown(shared)) };
     if caller.may_be_led(is_form) {
         let hint = "use the dashboard's own buttons; a proxy in front must pass the Host header on";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this does not come from a page of this server", hint));
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "this does not come from a page of this server", hint));
     }
     if !known.may(command) {
         let error = format!("{} may not {} ({})", known.name, command.words(), known.powers());
-        return Err(Problem::new(StatusCode::FORBIDDEN, error, "`serve.approvers` says who may do what"));
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, error, "`serve.approvers` says who may do what"));
     }
     Ok(known.name.clone())
 }
@@ -193,13 +197,13 @@ async fn steer(
     shared: &Arc<Shared>,
     caller: &Caller,
     is_form: bool,
-    asked: Asked,
-) -> std::result::Result<(Command, Option<CommandResult>), Problem> {
+    asked: CommandRequest,
+) -> std::result::Result<(Command, Option<CommandResult>), ErrorResponse> {
     let actor = actor(shared, caller, is_form, asked.kind.which())?;
     check_reason(&asked)?;
     if shared.desk.get().is_none() {
         let hint = "commands go to a process with the role `judge` or `all`";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "this process judges nothing", hint));
+        return Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "this process judges nothing", hint));
     }
     let command = Command {
         id: asked.id.unwrap_or_else(new_id),
@@ -217,7 +221,7 @@ async fn steer(
     let (sent, desk) = (command.clone(), Arc::clone(shared));
     let answer =
         tokio::task::spawn_blocking(move || desk.desk.get().map(|desk| desk.ask(&sent, WAIT)).transpose()).await;
-    let failed = |error: String, hint: &str| Problem::new(StatusCode::BAD_GATEWAY, error, hint);
+    let failed = |error: String, hint: &str| ErrorResponse::new(StatusCode::BAD_GATEWAY, error, hint);
     let result = answer
         .map_err(|error| failed(error.to_string(), "report this"))?
         .map_err(|error| failed(error.to_string(), error.advice().unwrap_or("try again")))?
@@ -227,8 +231,9 @@ async fn steer(
     Ok((command, result))
 }
 
-fn check_reason(asked: &Asked) -> std::result::Result<(), Problem> {
-    let bad = |error: &str| Err(Problem::new(StatusCode::BAD_REQUEST, error, "the reason stands in the decision"));
+fn check_reason(asked: &CommandRequest) -> std::result::Result<(), ErrorResponse> {
+    let bad =
+        |error: &str| Err(ErrorResponse::new(StatusCode::BAD_REQUEST, error, "the reason stands in the decision"));
     match asked.reason.len() {
         0 if !matches!(asked.kind, CommandKind::Ack { .. }) => bad("it does not say why"),
         n if n > REASON_BYTES_MAX => bad("the reason is longer than 4,096 bytes"),

@@ -53,7 +53,7 @@ struct ConnectionState {
 
 /// A place among the connections; freed when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
     client: IpAddr,
     /// Told when another client needs the place.
@@ -79,7 +79,7 @@ impl Connections {
 
     /// Finds a place for a client; `None` when all who have one are being answered. A proxy asks for many clients, and
     /// may have every place.
-    pub(super) async fn place(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Arc<Place>> {
+    pub(super) async fn place(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Arc<ConnectionPermit>> {
         let client = client_of(address);
         loop {
             let left = self.left.notified();
@@ -99,7 +99,7 @@ impl Connections {
             left.await;
         }
         let (connections, leave) = (Arc::clone(self), Arc::new(Notify::new()));
-        let place = Arc::new(Place { connections, client, leave, turn: Mutex::default() });
+        let place = Arc::new(ConnectionPermit { connections, client, leave, turn: Mutex::default() });
         place.wait();
         Some(place)
     }
@@ -110,7 +110,7 @@ impl Connections {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Answers a client until it leaves, is asked to, or `stop` is set and its request is answered.
     pub(super) async fn serve(
         self: Arc<Self>,
@@ -184,7 +184,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.answer();
         let mut state = self.connections.lock();

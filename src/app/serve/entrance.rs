@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::access::{Claim, Known, Proof, is_of_our_page};
-use super::problem::Problem;
+use super::access::{Claim, Identity, Proof, is_of_our_page};
+use super::problem::ErrorResponse;
 use super::throttle::client_of;
 use super::{Shared, ui};
 use crate::telemetry::Refusal;
@@ -40,7 +40,7 @@ pub(super) struct Peer {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) headers: HeaderMap,
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<Identity>,
     peer: Peer,
     /// Whose budget it takes from.
     client: IpAddr,
@@ -49,12 +49,12 @@ pub(super) struct Caller {
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ErrorResponse> {
         let passed = parts.extensions.get::<Self>().cloned();
         passed.ok_or_else(|| {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody has asked who sends this", "report this")
+            ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "nobody has asked who sends this", "report this")
         })
     }
 }
@@ -80,7 +80,7 @@ impl Caller {
     }
 
     /// Why somebody who is not known gets no further.
-    pub(super) fn unknown(&self, shared: &Shared) -> Problem {
+    pub(super) fn unknown(&self, shared: &Shared) -> ErrorResponse {
         if let Some(wait) = self.locked {
             return too_many("too many of its tokens were wrong", wait);
         }
@@ -92,7 +92,7 @@ impl Caller {
         } else {
             "come through the proxy, or show a client certificate that `serve.approvers` names"
         };
-        Problem::new(StatusCode::UNAUTHORIZED, "it is not known who asks", hint)
+        ErrorResponse::new(StatusCode::UNAUTHORIZED, "it is not known who asks", hint)
     }
 
     /// Whether a browser may have been made to send this by somebody else's page.
@@ -114,7 +114,7 @@ impl Caller {
     }
 
     /// Tries a token that was typed in; `Ok(None)` where nobody has it.
-    pub(super) fn log_in(&self, shared: &Shared, token: &str) -> Result<Option<String>, Problem> {
+    pub(super) fn log_in(&self, shared: &Shared, token: &str) -> Result<Option<String>, ErrorResponse> {
         if let Some(wait) = self.locked {
             return Err(too_many("too many of its tokens were wrong", wait));
         }
@@ -155,7 +155,7 @@ fn turned_away(shared: &Shared, caller: &Caller, method: &Method) -> Response {
         None => caller.unknown(shared),
         Some(known) => {
             let error = format!("{} may not read here: no group of theirs has a role", known.name);
-            Problem::new(StatusCode::FORBIDDEN, error, "`serve.proxy.groups` says which groups have roles")
+            ErrorResponse::new(StatusCode::FORBIDDEN, error, "`serve.proxy.groups` says which groups have roles")
         }
     };
     if !ui::wants_page(&caller.headers) {
@@ -165,11 +165,11 @@ fn turned_away(shared: &Shared, caller: &Caller, method: &Method) -> Response {
     if can_log_in && method == Method::GET { ui::see_other("/ui/login") } else { ui::problem(shared, caller, &problem) }
 }
 
-fn too_many(what: &str, wait: Duration) -> Problem {
+fn too_many(what: &str, wait: Duration) -> ErrorResponse {
     let seconds = wait.as_secs() + 1;
     let error = format!("{what}: there is an answer again in {seconds} s");
     let hint = "wait as long as `retry-after` says; `serve.limits` sets how much a client may take";
-    Problem { retry_after_s: Some(seconds), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, error, hint) }
+    ErrorResponse { retry_after_s: Some(seconds), ..ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, error, hint) }
 }
 
 /// What a browser must not guess, and what nobody on the way may keep.

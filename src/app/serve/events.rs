@@ -18,7 +18,7 @@ use tokio::sync::watch::Receiver;
 
 use super::Shared;
 use super::news::{Beat, READERS_MAX};
-use super::problem::Problem;
+use super::problem::ErrorResponse;
 use super::ui;
 use crate::verdict::Decision;
 
@@ -32,7 +32,7 @@ const BEAT: Duration = Duration::from_secs(5);
 const TOLD_MAX: usize = 10;
 
 /// One reader.
-struct Reader {
+struct Subscriber {
     shared: Arc<Shared>,
     /// Held for as long as the reader listens.
     _seat: OwnedSemaphorePermit,
@@ -44,17 +44,17 @@ struct Reader {
 
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ErrorResponse> {
     let Some((seat, beats)) = shared.news.subscribe() else {
         let error = format!("{READERS_MAX} readers are listening already");
-        return Err(Problem::new(
+        return Err(ErrorResponse::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error,
             "close a page, or read again from time to time",
         ));
     };
     let (seen, decisions) = (*beats.borrow(), shared.read().decisions_total());
-    let reader = Reader { shared, _seat: seat, beats, seen, decisions };
+    let reader = Subscriber { shared, _seat: seat, beats, seen, decisions };
     let lots = stream::unfold(reader, |mut reader| async move {
         let lot = reader.next().await?;
         Some((stream::iter(lot.into_iter().map(Ok)), reader))
@@ -62,7 +62,7 @@ pub(super) async fn events(
     Ok(Sse::new(lots.flatten()).keep_alive(KeepAlive::new().interval(BEAT).event(Event::default().event("beat"))))
 }
 
-impl Reader {
+impl Subscriber {
     /// What is new, as soon as something is; `None` when the process ends.
     async fn next(&mut self) -> Option<Vec<Event>> {
         tokio::time::sleep(CALM).await;

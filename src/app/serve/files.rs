@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 /// What a file looked like, so that it is known when it has changed; links are followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     path: PathBuf,
     /// Its inode, size and time of change; `None` where it cannot be seen.
     looks: Option<(u64, u64, SystemTime)>,
 }
 
-impl Stamp {
+impl FileStamp {
     pub(super) fn of(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref().to_owned();
         let looks = std::fs::metadata(&path)

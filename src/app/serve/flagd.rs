@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::Shared;
 use super::health::Phase;
-use super::problem::Problem;
+use super::problem::ErrorResponse;
 use super::verdict::AnswerTerms;
 use crate::verdict::RolloutState;
 
@@ -41,16 +41,16 @@ pub(super) async fn get(
 }
 
 impl Shared {
-    fn flags(&self, file: &str, query: &BTreeMap<String, String>) -> Result<Value, Problem> {
+    fn flags(&self, file: &str, query: &BTreeMap<String, String>) -> Result<Value, ErrorResponse> {
         let away = |why: &str| {
             let hint = "ask again: meanwhile flagd keeps what it has";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why, hint)
+            ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, why, hint)
         };
         let terms = self.terms().ok_or_else(|| away("no pipeline runs here yet"))?;
         let rollout = &terms.plan.policy.rollout;
         if file.strip_suffix(".json") != Some(rollout) {
             let hint = format!("ask for /v1/flagd/{rollout}.json");
-            return Err(Problem::new(StatusCode::NOT_FOUND, "no such rollout is judged here", hint));
+            return Err(ErrorResponse::new(StatusCode::NOT_FOUND, "no such rollout is judged here", hint));
         }
         if self.health().phase() != Phase::Ready {
             return Err(away("this process does not know yet how the rollout stands"));

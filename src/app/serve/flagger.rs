@@ -14,8 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::Shared;
-use super::problem::Problem;
-use super::verdict::{AnswerTerms, Question};
+use super::problem::ErrorResponse;
+use super::verdict::{AnswerTerms, VerdictQuery};
 use crate::verdict::{Permission, RolloutState, Word};
 
 /// A webhook of Flagger.
@@ -45,7 +45,7 @@ type Reply = Result<String, String>;
 
 /// Answers a webhook.
 pub(super) async fn post(State(shared): State<Arc<Shared>>, Path(hook): Path<String>, body: Bytes) -> Response {
-    let bad = |error: String, hint: &str| Problem::new(StatusCode::BAD_REQUEST, error, hint).into_response();
+    let bad = |error: String, hint: &str| ErrorResponse::new(StatusCode::BAD_REQUEST, error, hint).into_response();
     let Ok(known) = serde_json::from_value::<Hook>(hook.as_str().into()) else {
         let hint = "use confirm-rollout, confirm-traffic-increase, confirm-promotion or rollback: a failure of any other hook counts \
                     against the canary, so that an outage of haldane would roll it back";
@@ -55,7 +55,7 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, Path(hook): Path<Str
         Ok(payload) => payload,
         Err(error) => return bad(format!("it is no webhook of Flagger: {error}"), "send what Flagger sends"),
     };
-    let question = match Question::about(payload.metadata) {
+    let question = match VerdictQuery::about(payload.metadata) {
         Ok(question) => question,
         Err(error) => return bad(error, "correct `metadata` of the webhook"),
     };
@@ -67,7 +67,7 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, Path(hook): Path<Str
 }
 
 impl Shared {
-    fn ask_for_flagger(&self, hook: Hook, question: &Question) -> Reply {
+    fn ask_for_flagger(&self, hook: Hook, question: &VerdictQuery) -> Reply {
         let Some(terms) = self.terms() else { return Err("no pipeline runs here yet".to_owned()) };
         let view = self.read();
         // Without a name the one that runs is meant; what was rolled back before is another.
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 /// What is said of a candidate that is judged.
-fn known(hook: Hook, state: &RolloutState, terms: &AnswerTerms, question: &Question) -> Reply {
+fn known(hook: Hook, state: &RolloutState, terms: &AnswerTerms, question: &VerdictQuery) -> Reply {
     let asked_pct = match hook {
         Hook::ConfirmRollout | Hook::Rollback => None,
         Hook::ConfirmTrafficIncrease => question.step(),

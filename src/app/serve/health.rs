@@ -32,7 +32,7 @@ pub enum Phase {
 
 /// How long one worker has been silent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Silence {
+pub struct WorkerSilence {
     /// Name of the worker.
     pub worker: String,
     /// Milliseconds since its last tick.
@@ -137,20 +137,20 @@ impl Health {
 
     /// How long each worker has been silent, by name.
     #[must_use]
-    pub fn pulses(&self) -> Vec<Silence> {
+    pub fn pulses(&self) -> Vec<WorkerSilence> {
         self.pulses_at(self.born.elapsed())
     }
 
     /// Whether every worker was heard of lately.
     #[must_use]
     pub fn all_alive(&self) -> bool {
-        self.pulses().iter().all(Silence::alive)
+        self.pulses().iter().all(WorkerSilence::alive)
     }
 
     /// A worker that waits for Kafka is not dead: its silence counts from when Kafka was back.
-    fn pulses_at(&self, age: Duration) -> Vec<Silence> {
+    fn pulses_at(&self, age: Duration) -> Vec<WorkerSilence> {
         let away_at = lock(&self.outages).away_at;
-        let pulse = |(worker, last): (&String, &Duration)| Silence {
+        let pulse = |(worker, last): (&String, &Duration)| WorkerSilence {
             worker: worker.clone(),
             silent_ms: u64::try_from(age.saturating_sub(away_at.max(*last)).as_millis()).unwrap_or(u64::MAX),
         };
@@ -158,7 +158,7 @@ impl Health {
     }
 }
 
-impl Silence {
+impl WorkerSilence {
     /// Whether the worker was heard of lately.
     #[must_use]
     pub fn alive(&self) -> bool {

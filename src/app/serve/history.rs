@@ -76,11 +76,11 @@ impl ShownPoint {
 
 /// Numbers over the last windows.
 #[derive(Debug, Default)]
-pub struct History {
+pub struct ChartHistory {
     series: BTreeMap<Number, VecDeque<ShownPoint>>,
 }
 
-impl History {
+impl ChartHistory {
     /// Takes the rows of judged windows in. A revision takes the place of what it revises.
     pub(super) fn take(&mut self, rows: &[WindowRow]) {
         for row in rows.iter().filter(|row| row.segment.is_empty()) {
@@ -128,7 +128,7 @@ fn insert(points: &mut VecDeque<ShownPoint>, point: ShownPoint) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Status;
+    use crate::judge::RowStatus;
 
     fn row(column: &str, window_end: Micros, value: f64) -> WindowRow {
         WindowRow {
@@ -143,7 +143,7 @@ mod tests {
             metric: "mean".to_owned(),
             convention: String::new(),
             revision: 0,
-            status: Status::Ok,
+            status: RowStatus::Ok,
             value: Some(value),
             low: None,
             high: None,
@@ -157,20 +157,20 @@ mod tests {
         }
     }
 
-    fn ends(history: &History, column: &str) -> Vec<(Micros, f64)> {
+    fn ends(history: &ChartHistory, column: &str) -> Vec<(Micros, f64)> {
         history.points(&Number::of(&row(column, 0, 0.0))).map(|point| (point.end, point.value)).collect()
     }
 
     #[test]
     fn a_revision_takes_the_place_of_what_it_revises() {
-        let mut history = History::default();
+        let mut history = ChartHistory::default();
         history.take(&[row("x", 20, 1.0), row("x", 10, 2.0), row("x", 20, 3.0), row("x", 30, f64::NAN)]);
         assert_eq!(ends(&history, "x"), [(10, 2.0), (20, 3.0)]);
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let mut history = History::default();
+        let mut history = ChartHistory::default();
         let windows = Micros::try_from(POINTS_MAX).expect("small") + 5;
         history.take(&(0..windows).map(|end| row("x", end, 1.0)).collect::<Vec<_>>());
         assert_eq!(ends(&history, "x").len(), POINTS_MAX);

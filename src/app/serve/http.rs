@@ -16,9 +16,9 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, Silence};
-use super::problem::Problem;
-use super::verdict::{Answer as Answered, Question};
+use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, WorkerSilence};
+use super::problem::ErrorResponse;
+use super::verdict::{VerdictQuery, VerdictResponse as Answered};
 use super::view::DECISIONS_MAX;
 use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, runbooks, ui};
 use crate::judge::WindowRow;
@@ -96,9 +96,13 @@ pub(super) fn probes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn elsewhere(uri: Uri) -> Problem {
+async fn elsewhere(uri: Uri) -> ErrorResponse {
     let error = format!("no page {} here: this process carries decisions out", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, error, "it has /livez, /readyz and /metrics; ask `haldane run` for the rest")
+    ErrorResponse::new(
+        StatusCode::NOT_FOUND,
+        error,
+        "it has /livez, /readyz and /metrics; ask `haldane run` for the rest",
+    )
 }
 
 /// Reads the body, within bounds of size and time, before anybody acts on the request.
@@ -124,22 +128,22 @@ async fn whole_body(State(patience): State<Duration>, request: Request, next: Ne
     }
 }
 
-fn too_long() -> Problem {
+fn too_long() -> ErrorResponse {
     let hint = "shorten it: a command is a few hundred bytes, a query a few thousand";
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES_MAX} bytes"), hint)
+    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES_MAX} bytes"), hint)
 }
 
-fn too_slow(patience: Duration) -> Problem {
+fn too_slow(patience: Duration) -> ErrorResponse {
     let error = format!("the body did not come within {patience:?}");
-    Problem::new(StatusCode::REQUEST_TIMEOUT, error, "send it again, at once")
+    ErrorResponse::new(StatusCode::REQUEST_TIMEOUT, error, "send it again, at once")
 }
 
-fn broken(error: &axum::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"), "send it again")
+fn broken(error: &axum::Error) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"), "send it again")
 }
 
-type Answer = Result<Json<Value>, Problem>;
-type Asked<T> = Result<Query<T>, QueryRejection>;
+type ApiResult = Result<Json<Value>, ErrorResponse>;
+type QueryParams<T> = Result<Query<T>, QueryRejection>;
 
 /// Browsers see the dashboard, programs what there is.
 async fn index(headers: HeaderMap) -> Response {
@@ -149,22 +153,22 @@ async fn index(headers: HeaderMap) -> Response {
     Json(json!({ "name": "haldane", "version": env!("CARGO_PKG_VERSION"), "endpoints": ENDPOINTS })).into_response()
 }
 
-async fn livez(State(shared): State<Arc<Shared>>) -> Answer {
+async fn livez(State(shared): State<Arc<Shared>>) -> ApiResult {
     let pulses = shared.health().pulses();
     let dead: Vec<_> = pulses.iter().filter(|pulse| !pulse.alive()).map(describe).collect();
     if dead.is_empty() {
         return Ok(Json(json!({ "status": "alive", "workers": pulses })));
     }
     let hint = format!("a worker ticks at least every {} s; restart the process", SILENCE_MAX.as_secs());
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, dead.join(", "), hint))
+    Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, dead.join(", "), hint))
 }
 
-fn describe(pulse: &Silence) -> String {
+fn describe(pulse: &WorkerSilence) -> String {
     format!("worker {} has been silent for {} s", pulse.worker, pulse.silent_ms / 1000)
 }
 
-async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
-    let not_ready = |error: &str, hint: &str| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
+async fn readyz(State(shared): State<Arc<Shared>>) -> ApiResult {
+    let not_ready = |error: &str, hint: &str| Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, error, hint));
     if let Some(away) = shared.health().outages().get(KAFKA) {
         let error = format!("no answer from Kafka for {} s", away.as_secs());
         return not_ready(&error, "the work goes on by itself once the brokers answer");
@@ -190,7 +194,9 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Answer {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     match shared.telemetry().render() {
         Ok(page) => ([(header::CONTENT_TYPE, METRICS_TYPE)], page).into_response(),
-        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "report this").into_response(),
+        Err(error) => {
+            ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), "report this").into_response()
+        }
     }
 }
 
@@ -219,7 +225,7 @@ fn is(asked: Option<&str>, found: &str) -> bool {
     asked.is_none_or(|asked| asked == found)
 }
 
-async fn windows(State(shared): State<Arc<Shared>>, query: Asked<WindowQuery>) -> Answer {
+async fn windows(State(shared): State<Arc<Shared>>, query: QueryParams<WindowQuery>) -> ApiResult {
     let Query(query) = query?;
     let select = |view: &View| {
         let judged: Vec<WindowRow> = view.windows().filter(|row| query.matches(row)).cloned().collect();
@@ -231,8 +237,8 @@ async fn windows(State(shared): State<Arc<Shared>>, query: Asked<WindowQuery>) -
 }
 
 /// Always an answer: a tool that takes an error for a failure must not roll anything back because of a typing mistake.
-async fn verdict(State(shared): State<Arc<Shared>>, query: Asked<BTreeMap<String, String>>) -> Json<Value> {
-    let question = query.map_err(|rejection| rejection.body_text()).and_then(|Query(query)| Question::of(query));
+async fn verdict(State(shared): State<Arc<Shared>>, query: QueryParams<BTreeMap<String, String>>) -> Json<Value> {
+    let question = query.map_err(|rejection| rejection.body_text()).and_then(|Query(query)| VerdictQuery::of(query));
     Json(json!(question.map_or_else(Answered::wait, |question| shared.verdict(&question))))
 }
 
@@ -251,8 +257,8 @@ struct RolloutQuery {
 async fn rollout(
     State(shared): State<Arc<Shared>>,
     Path((rollout, candidate)): Path<(String, String)>,
-    query: Asked<RolloutQuery>,
-) -> Answer {
+    query: QueryParams<RolloutQuery>,
+) -> ApiResult {
     let Query(query) = query?;
     let wanted = |state: &&RolloutState| {
         state.rollout == rollout && state.candidate == candidate && is(query.model.as_deref(), &state.model)
@@ -260,7 +266,7 @@ async fn rollout(
     let found: Vec<RolloutState> = shared.read().states().filter(wanted).cloned().collect();
     match found.as_slice() {
         [state] => Ok(Json(json!(state))),
-        [] => Err(Problem::new(
+        [] => Err(ErrorResponse::new(
             StatusCode::NOT_FOUND,
             format!("no candidate {candidate} in rollout {rollout}"),
             "GET /v1/rollouts lists them all; one appears with its first judged window",
@@ -268,7 +274,7 @@ async fn rollout(
         several => {
             let models: Vec<_> = several.iter().map(|state| state.model.as_str()).collect();
             let error = format!("candidate {candidate} of rollout {rollout} is there for {} models", models.len());
-            Err(Problem::new(StatusCode::BAD_REQUEST, error, format!("add ?model= one of {}", models.join(", "))))
+            Err(ErrorResponse::new(StatusCode::BAD_REQUEST, error, format!("add ?model= one of {}", models.join(", "))))
         }
     }
 }
@@ -282,7 +288,7 @@ struct DecisionQuery {
     limit: Option<usize>,
 }
 
-async fn decisions(State(shared): State<Arc<Shared>>, query: Asked<DecisionQuery>) -> Answer {
+async fn decisions(State(shared): State<Arc<Shared>>, query: QueryParams<DecisionQuery>) -> ApiResult {
     let Query(query) = query?;
     let wanted = |decision: &&Decision| {
         is(query.rollout.as_deref(), &decision.rollout) && is(query.candidate.as_deref(), &decision.candidate)
@@ -294,12 +300,12 @@ async fn decisions(State(shared): State<Arc<Shared>>, query: Asked<DecisionQuery
 
 async fn unknown(State(shared): State<Arc<Shared>>, caller: Caller, uri: Uri) -> Response {
     let hint = format!("what there is: {}", ENDPOINTS.join(" "));
-    let problem = Problem::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint);
+    let problem = ErrorResponse::new(StatusCode::NOT_FOUND, format!("no page {}", uri.path()), hint);
     if ui::wants_page(&caller.headers) { ui::problem(&shared, &caller, &problem) } else { problem.into_response() }
 }
 
-async fn wrong_method(uri: Uri) -> Problem {
+async fn wrong_method(uri: Uri) -> ErrorResponse {
     let error = format!("{} is not for this method", uri.path());
     let hint = "use GET; rollouts are steered through the commands topic and POST /v1/commands";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, error, hint)
+    ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, error, hint)
 }

@@ -37,14 +37,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 pub use access::Access;
 pub use acting::Board;
-pub use commands::{Ask, new_id};
+pub use commands::{CommandSender, new_id};
 pub use files::is_readable_by_others;
 pub use health::{Health, Phase};
-use news::News;
+use news::BeatChannel;
 pub use server::Server;
 use throttle::Throttle;
 pub use tls::Tls;
-use verdict::{AnswerTerms, Question};
+use verdict::{AnswerTerms, VerdictQuery};
 pub use view::{JudgedUpto, View};
 pub use watch::Listener;
 
@@ -70,11 +70,11 @@ pub struct Shared {
     access: RwLock<Arc<Access>>,
     protection: OnceLock<Protection>,
     /// The way to the judge.
-    desk: OnceLock<Box<dyn Ask>>,
+    desk: OnceLock<Box<dyn CommandSender>>,
     /// Where queries over the store are answered.
     #[cfg(feature = "query")]
     queries: OnceLock<crate::query::Desk>,
-    news: News,
+    news: BeatChannel,
 }
 
 /// What stands between clients and the service.
@@ -170,7 +170,7 @@ impl Shared {
     }
 
     /// Commands go this way from now on.
-    pub fn steer(&self, desk: Box<dyn Ask>) {
+    pub fn steer(&self, desk: Box<dyn CommandSender>) {
         // The way is chosen once, at the start of a process.
         let _ = self.desk.set(desk);
     }
@@ -256,7 +256,7 @@ impl Shared {
     }
 
     /// Whether a candidate may get more traffic, must lose what it has, or neither.
-    fn verdict(&self, question: &Question) -> verdict::Answer {
+    fn verdict(&self, question: &VerdictQuery) -> verdict::VerdictResponse {
         verdict::answer(&self.read(), self.terms().as_ref(), question)
     }
 

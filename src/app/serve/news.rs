@@ -21,18 +21,18 @@ pub(super) struct Beat {
 
 /// The newest beat, and those who wait for the next one.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct BeatChannel {
     beat: Sender<Beat>,
     seats: Arc<Semaphore>,
 }
 
-impl Default for News {
+impl Default for BeatChannel {
     fn default() -> Self {
         Self { beat: Sender::default(), seats: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 }
 
-impl News {
+impl BeatChannel {
     pub(super) fn changed(&self) {
         self.beat.send_modify(|beat| beat.changes += 1);
     }

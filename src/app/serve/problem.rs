@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// An error as the client sees it: `{"error": …, "hint": …}`, or a page that says the same.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct ErrorResponse {
     pub(super) status: StatusCode,
     pub(super) error: String,
     pub(super) hint: String,
@@ -16,7 +16,7 @@ pub(super) struct Problem {
     pub(super) retry_after_s: Option<u64>,
 }
 
-impl Problem {
+impl ErrorResponse {
     pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status, error: error.into(), hint: hint.into(), retry_after_s: None }
     }
@@ -33,14 +33,14 @@ impl Problem {
     }
 }
 
-impl From<QueryRejection> for Problem {
+impl From<QueryRejection> for ErrorResponse {
     fn from(rejection: QueryRejection) -> Self {
         let hint = format!("what can be asked for: {}", super::http::ENDPOINTS.join(" "));
         Self::new(StatusCode::BAD_REQUEST, rejection.body_text(), hint)
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let told = (self.status, Json(json!({ "error": self.error, "hint": self.hint }))).into_response();
         self.mark(told)

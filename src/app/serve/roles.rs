@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::access::Person;
 use super::entrance::Caller;
-use super::problem::Problem;
+use super::problem::ErrorResponse;
 use super::{Shared, Tls};
 
-pub(super) async fn get(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(super) async fn get(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, ErrorResponse> {
     let Some(known) = &caller.known else { return Err(caller.unknown(&shared)) };
     if !known.is_admin() {
         let error = format!("{} may not see who may do what ({})", known.name, known.powers());
-        return Err(Problem::new(StatusCode::FORBIDDEN, error, "this is for the role admin"));
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, error, "this is for the role admin"));
     }
     let access = shared.access_now();
     let config = access.config();

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::problem::Problem;
+use super::problem::ErrorResponse;
 
 const PAGE: &str = include_str!("../../../deploy/RUNBOOKS.md");
 
@@ -22,7 +22,7 @@ pub(super) async fn get(name: Option<Path<String>>) -> Response {
     let Some(Path(name)) = name else { return text(PAGE.to_owned()) };
     let Some((_, section)) = sections().find(|(section, _)| *section == name) else {
         let error = format!("there is no runbook for {name}");
-        return Problem::new(StatusCode::NOT_FOUND, error, "GET /runbooks shows all of them").into_response();
+        return ErrorResponse::new(StatusCode::NOT_FOUND, error, "GET /runbooks shows all of them").into_response();
     };
     text(format!("# {}\n", section.trim_end()))
 }

@@ -115,15 +115,15 @@ pub(super) fn bind(listen: &(impl ToSocketAddrs + fmt::Display)) -> Result<TcpLi
     Ok(listener)
 }
 
-type Answers = (Arc<Shared>, Router);
+type Routing = (Arc<Shared>, Router);
 
-fn run(runtime: &Runtime, listener: TcpListener, answers: Answers, stopped: oneshot::Receiver<()>) {
+fn run(runtime: &Runtime, listener: TcpListener, answers: Routing, stopped: oneshot::Receiver<()>) {
     if let Err(error) = runtime.block_on(serve(listener, answers, stopped)) {
         tracing::error!(%error, "http server failed");
     }
 }
 
-async fn serve(listener: TcpListener, answers: Answers, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+async fn serve(listener: TcpListener, answers: Routing, stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let connections = Arc::new(Connections::new(*answers.0.limits()));
     let (stop, stopping) = watch::channel(false);
@@ -156,7 +156,7 @@ async fn receive(
     listener: &tokio::net::TcpListener,
     connections: &Arc<Connections>,
     answering: &mut JoinSet<()>,
-    (answers, stopping): (&Answers, &watch::Receiver<bool>),
+    (answers, stopping): (&Routing, &watch::Receiver<bool>),
 ) {
     loop {
         while answering.try_join_next().is_some() {}

@@ -66,33 +66,33 @@ fn with<T>(budgets: &Mutex<Budgets>, act: impl FnOnce(&mut Budgets) -> T) -> T {
 /// What clients have left of one thing.
 #[derive(Debug)]
 struct Budgets {
-    rate: Rate,
-    of: BTreeMap<Option<IpAddr>, Budget>,
+    rate: RefillRate,
+    of: BTreeMap<Option<IpAddr>, TokenBucket>,
 }
 
 /// The most that a budget holds, and how quickly it fills.
 #[derive(Debug, Clone, Copy)]
-struct Rate {
+struct RefillRate {
     most: f64,
     per_second: f64,
 }
 
 /// What was left, and when.
 #[derive(Debug, Clone, Copy)]
-struct Budget {
+struct TokenBucket {
     left: f64,
     at: Instant,
 }
 
-impl Budget {
-    fn left(&self, rate: Rate, at: Instant) -> f64 {
+impl TokenBucket {
+    fn left(&self, rate: RefillRate, at: Instant) -> f64 {
         (self.left + at.saturating_duration_since(self.at).as_secs_f64() * rate.per_second).min(rate.most)
     }
 }
 
 impl Budgets {
     fn new(most: f64, per_second: f64) -> Self {
-        Self { rate: Rate { most, per_second }, of: BTreeMap::new() }
+        Self { rate: RefillRate { most, per_second }, of: BTreeMap::new() }
     }
 
     /// Whose budget counts, and what is left of it; strangers have one together where there is no room.
@@ -114,7 +114,7 @@ impl Budgets {
     fn take(&mut self, client: IpAddr, at: Instant) -> Result<(), Duration> {
         let (whose, left) = self.left(client, at);
         self.wait_for(left)?;
-        self.of.insert(whose, Budget { left: left - 1.0, at });
+        self.of.insert(whose, TokenBucket { left: left - 1.0, at });
         Ok(())
     }
 

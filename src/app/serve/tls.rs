@@ -15,7 +15,7 @@ use openssl::x509::X509;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_openssl::SslStream;
 
-use super::files::Stamp;
+use super::files::FileStamp;
 use crate::config::TlsConfig;
 use crate::error::{Error, Result};
 
@@ -30,13 +30,13 @@ pub struct Tls {
     config: TlsConfig,
     current: RwLock<Arc<Loaded>>,
     /// The files that were last tried, and could not be used.
-    refused: Mutex<Vec<Stamp>>,
+    refused: Mutex<Vec<FileStamp>>,
 }
 
 /// What was read from the files.
 struct Loaded {
     acceptor: SslAcceptor,
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileStamp>,
     /// Seconds since 1970.
     expires_at: i64,
     #[cfg(feature = "pg")]
@@ -121,8 +121,12 @@ pub(super) fn names_of_client(ssl: &SslRef) -> Vec<String> {
     names
 }
 
-fn stamps(config: &TlsConfig) -> Vec<Stamp> {
-    [Some(&config.cert), Some(&config.key), config.client_ca.as_ref()].into_iter().flatten().map(Stamp::of).collect()
+fn stamps(config: &TlsConfig) -> Vec<FileStamp> {
+    [Some(&config.cert), Some(&config.key), config.client_ca.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(FileStamp::of)
+        .collect()
 }
 
 impl Loaded {

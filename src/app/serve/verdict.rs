@@ -17,24 +17,24 @@ use crate::verdict::{Freshness, Liveness, Permission, RolloutState, State, Word,
 
 /// Rows behind the answer.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(super) struct Rows {
+pub(super) struct RowCounts {
     candidate: u64,
     baseline: u64,
 }
 
 /// The whole answer. Every field is always there.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Answer {
+pub(super) struct VerdictResponse {
     verdict: Word,
     decision_id: String,
     sequence: u64,
     exposure_cap_pct: Option<f64>,
     reason: String,
     state: Option<State>,
-    n: Rows,
+    n: RowCounts,
 }
 
-impl Answer {
+impl VerdictResponse {
     /// Nothing is known that could be answered.
     pub(super) fn wait(reason: impl Into<String>) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Answer {
             exposure_cap_pct: None,
             reason: reason.into(),
             state: None,
-            n: Rows::default(),
+            n: RowCounts::default(),
         }
     }
 }
@@ -81,7 +81,7 @@ impl AnswerTerms {
 
 /// Who is asked about, as it stands in the query. A name that is not given matches all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Question {
+pub(super) struct VerdictQuery {
     rollout: Option<String>,
     model: Option<String>,
     candidate: Option<String>,
@@ -89,7 +89,7 @@ pub(super) struct Question {
     step: Option<f64>,
 }
 
-impl Question {
+impl VerdictQuery {
     /// Reads a query; what is not known in it is passed over.
     pub(super) fn of(query: BTreeMap<String, String>) -> Result<Self, String> {
         let question = Self::about(query)?;
@@ -126,20 +126,23 @@ impl Question {
 }
 
 /// Answers from what is shown.
-pub(super) fn answer(view: &View, terms: Option<&AnswerTerms>, question: &Question) -> Answer {
-    let Some(terms) = terms else { return Answer::wait("no pipeline runs here yet") };
+pub(super) fn answer(view: &View, terms: Option<&AnswerTerms>, question: &VerdictQuery) -> VerdictResponse {
+    let Some(terms) = terms else { return VerdictResponse::wait("no pipeline runs here yet") };
     let found: Vec<_> = view.states().filter(|state| question.means(state)).collect();
     let state = match found.as_slice() {
         [one] => *one,
-        [] => return Answer::wait("no such candidate has been judged yet"),
+        [] => return VerdictResponse::wait("no such candidate has been judged yet"),
         several => {
-            return Answer::wait(format!("{} candidates are of this name: add ?rollout= or ?model=", several.len()));
+            return VerdictResponse::wait(format!(
+                "{} candidates are of this name: add ?rollout= or ?model=",
+                several.len()
+            ));
         }
     };
     let Permission { word, cap_pct, reason } = terms.permission(state, question.step);
     let decision_id = state.in_force.last().cloned().unwrap_or_default();
     let said = view.decisions().find(|decision| decision.id == decision_id).map(|decision| &decision.reason.text);
-    Answer {
+    VerdictResponse {
         verdict: word,
         reason: said.map_or(reason.clone(), |said| format!("{reason}; decided: {said}")),
         decision_id,
@@ -151,13 +154,13 @@ pub(super) fn answer(view: &View, terms: Option<&AnswerTerms>, question: &Questi
 }
 
 /// The most rows that any number of the candidate's newest window was computed from, all segments together.
-fn rows(view: &View, state: &RolloutState) -> Rows {
+fn rows(view: &View, state: &RolloutState) -> RowCounts {
     let of_it = |row: &&crate::judge::WindowRow| {
         row.model == state.model && row.version == state.candidate && row.segment.is_empty()
     };
     let newest = view.windows().filter(of_it).map(|row| row.window_end).max();
     let of_newest = view.windows().filter(of_it).filter(|row| Some(row.window_end) == newest);
-    of_newest.fold(Rows::default(), |rows, row| Rows {
+    of_newest.fold(RowCounts::default(), |rows, row| RowCounts {
         candidate: rows.candidate.max(row.n),
         baseline: rows.baseline.max(row.n_baseline),
     })

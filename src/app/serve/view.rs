@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use super::history::{History, Number};
+use super::history::{ChartHistory, Number};
 use crate::engine::Effects;
 use crate::event::Micros;
 use crate::judge::WindowRow;
@@ -25,7 +25,7 @@ pub const DECISIONS_MAX: usize = 1_000;
 pub const RESULTS_MAX: usize = 200;
 
 /// What tells one rollout from another: rollout, model, candidate.
-pub type Key = [String; 3];
+pub type RolloutKey = [String; 3];
 
 /// How far windows have been judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -38,7 +38,7 @@ pub struct JudgedUpto {
 
 /// A rollout's newest state.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct KnownRollout {
     /// The state, without what guards remember.
     pub state: RolloutState,
     /// How much evidence stood after the window that was judged last.
@@ -52,12 +52,12 @@ pub struct View {
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
     judged: JudgedUpto,
-    rollouts: BTreeMap<Key, Known>,
+    rollouts: BTreeMap<RolloutKey, KnownRollout>,
     decisions: VecDeque<Decision>,
     /// Decisions since the start of the process.
     decided: u64,
     results: VecDeque<CommandResult>,
-    history: History,
+    history: ChartHistory,
 }
 
 impl Default for View {
@@ -71,7 +71,7 @@ impl Default for View {
             decisions: VecDeque::new(),
             decided: 0,
             results: VecDeque::new(),
-            history: History::default(),
+            history: ChartHistory::default(),
         }
     }
 }
@@ -141,7 +141,7 @@ impl View {
             let state = without_memory(state);
             match self.rollouts.get_mut(&key(&state)) {
                 Some(known) => known.state = state,
-                None => _ = self.rollouts.insert(key(&state), Known { state, ledger: Vec::new() }),
+                None => _ = self.rollouts.insert(key(&state), KnownRollout { state, ledger: Vec::new() }),
             }
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
@@ -179,7 +179,7 @@ impl View {
     }
 
     /// The same, each with how much evidence stands.
-    pub fn known(&self) -> impl Iterator<Item = &Known> {
+    pub fn known(&self) -> impl Iterator<Item = &KnownRollout> {
         self.rollouts.values()
     }
 
@@ -201,12 +201,12 @@ impl View {
 
     /// The numbers of all traffic over time.
     #[must_use]
-    pub fn history(&self) -> &History {
+    pub fn history(&self) -> &ChartHistory {
         &self.history
     }
 }
 
-fn key(state: &RolloutState) -> Key {
+fn key(state: &RolloutState) -> RolloutKey {
     [&state.rollout, &state.model, &state.candidate].map(Clone::clone)
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::health::REGISTRY;
-use super::{Ask, Phase, Shared};
+use super::{CommandSender, Phase, Shared};
 use crate::config::KafkaConfig;
-use crate::engine::{Effects, Memory};
+use crate::engine::{Effects, MemoryUse};
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
@@ -16,9 +16,9 @@ use crate::kafka::ask::ask;
 use crate::kafka::checkpoint::Stream;
 use crate::kafka::clock::wall_clock;
 use crate::kafka::reader::ReadPortion;
-use crate::kafka::watch::{StreamStanding, Watch};
+use crate::kafka::watch::{RunObserver, StreamStanding};
 use crate::plan::Plan;
-use crate::scan::Counts;
+use crate::scan::LaneCounts;
 use crate::telemetry::Lag;
 use crate::verdict::{Command, CommandResult, Liveness, RolloutState};
 
@@ -28,7 +28,7 @@ pub struct Listener {
     shared: Arc<Shared>,
     /// What each thread showed last.
     shown: Mutex<BTreeMap<String, BTreeSet<(String, i32)>>>,
-    counted: Mutex<BTreeMap<String, BTreeMap<u32, Counts>>>,
+    counted: Mutex<BTreeMap<String, BTreeMap<u32, LaneCounts>>>,
 }
 
 impl Listener {
@@ -89,7 +89,7 @@ fn lag(standing: &StreamStanding, now: Micros) -> Lag {
     }
 }
 
-impl Watch for Listener {
+impl RunObserver for Listener {
     fn schemas(&self, answer: bool) {
         self.reached(REGISTRY, answer);
     }
@@ -127,7 +127,7 @@ impl Watch for Listener {
         self.shared.telemetry().stepped(took);
     }
 
-    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, LaneCounts>) {
         let mut counted = lock(&self.counted);
         counted.insert(thread.to_owned(), counts.clone());
         let all = counted.values().flatten().map(|(&lane, &counts)| (lane, counts)).collect();
@@ -150,7 +150,7 @@ impl Watch for Listener {
         self.shared.telemetry().skipped(looks);
     }
 
-    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+    fn remembered(&self, thread: &str, memory: &MemoryUse, queued: u64) {
         self.shared.telemetry().remembered(thread, memory, queued);
     }
 
@@ -169,7 +169,7 @@ impl Watch for Listener {
 }
 
 /// Commands go over their topic. The way is opened for each: people ask seldom, and a broker may have been away.
-impl Ask for KafkaConfig {
+impl CommandSender for KafkaConfig {
     fn ask(&self, command: &Command, wait: Duration) -> Result<Option<CommandResult>> {
         ask(&Connection::open(self)?, command, wait)
     }
@@ -224,7 +224,7 @@ mod tests {
         assert!(shows(0) && shows(1), "another thread has it");
         listener.standing("scan-1", &[]);
         assert!(shows(0) && !shows(1) && !shows(2));
-        let late = |late| Counts { late, ..Counts::default() };
+        let late = |late| LaneCounts { late, ..LaneCounts::default() };
         listener.counted("scan-0", &BTreeMap::from([(0, late(2))]));
         listener.counted("scan-1", &BTreeMap::from([(1, late(3))]));
         let page = shared.telemetry().render().expect("a page");

@@ -9,9 +9,9 @@ use super::latest::Latest;
 use super::{
     DELAY_BUCKETS_S, ROLLOUT_SERIES_MAX, counters, family, gauges, histograms, label_refs, lock, real_gauges, seconds,
 };
-use crate::act::{Seen, Trouble};
+use crate::act::{ObservedShare, Trouble};
 use crate::event::Micros;
-use crate::targets::watch::{Event, Tally};
+use crate::targets::watch::{DeliveryCounts, Event};
 use crate::targets::{Subject, Tried};
 use crate::verdict::AckStatus;
 
@@ -113,7 +113,7 @@ impl Acting {
         self.unreachable.with_label_values(&[target]).set(seconds(lasts));
     }
 
-    fn looked(&self, target: &str, (subject, seen): (&Subject, &Tried<Seen>), now: Micros) {
+    fn looked(&self, target: &str, (subject, seen): (&Subject, &Tried<ObservedShare>), now: Micros) {
         let seen = match seen {
             Ok(seen) => seen,
             Err(trouble) => return self.suffer(target, trouble, now),
@@ -143,8 +143,8 @@ impl Acting {
         }
     }
 
-    fn told(&self, target: &str, tally: Tally) {
-        let Tally { delivered, failed, merged, waiting } = tally;
+    fn told(&self, target: &str, tally: DeliveryCounts) {
+        let DeliveryCounts { delivered, failed, merged, waiting } = tally;
         for (outcome, n) in MESSAGES.into_iter().zip([delivered, failed, merged]) {
             self.messages.with_label_values(&[target, outcome]).inc_by(n);
         }

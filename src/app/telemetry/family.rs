@@ -2,7 +2,7 @@
 
 /// What kind of number a family holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricType {
     /// Only grows; its name ends in `_total`.
     Counter,
     /// Goes up and down.
@@ -17,7 +17,7 @@ pub struct Family {
     /// Name: `haldane_`, what it is, and its base unit last; or one that every process has.
     pub name: &'static str,
     /// What kind of number it holds.
-    pub kind: Kind,
+    pub kind: MetricType,
     /// Names of its labels; every one has few values or a named bound. The page adds `pipeline` to each series.
     pub labels: &'static [&'static str],
     /// One sentence.
@@ -25,15 +25,15 @@ pub struct Family {
 }
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family { name, kind: Kind::Counter, labels, help }
+    Family { name, kind: MetricType::Counter, labels, help }
 }
 
 const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family { name, kind: Kind::Gauge, labels, help }
+    Family { name, kind: MetricType::Gauge, labels, help }
 }
 
 const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family { name, kind: Kind::Histogram, labels, help }
+    Family { name, kind: MetricType::Histogram, labels, help }
 }
 
 /// Labels of one input partition.
@@ -291,9 +291,9 @@ mod tests {
             let name = family.name;
             assert!(name.starts_with("haldane_") || name.starts_with(PROCESS), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
-            assert_eq!(family.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(family.kind == MetricType::Counter, name.ends_with("_total"), "{name}");
             assert!(
-                family.kind == Kind::Counter
+                family.kind == MetricType::Counter
                     || name.starts_with(PROCESS)
                     || UNITS.iter().any(|unit| name.ends_with(unit)),
                 "{name}"

@@ -14,11 +14,11 @@ use crate::verdict::decision::Severity;
 use crate::verdict::{Decision, RolloutState, State, Validity};
 
 /// Rollout, model and candidate.
-type Key = [String; 3];
+type RolloutLabels = [String; 3];
 
 /// What is shown of one rollout.
 #[derive(Debug, Clone, Default)]
-struct Shown {
+struct RolloutStatus {
     state: &'static str,
     /// The restriction whose time to contain was taken in last.
     contained: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Rollouts {
     decisions: IntCounterVec,
     escalations: IntCounterVec,
     contained: HistogramVec,
-    series: Mutex<Latest<Key, Shown>>,
+    series: Mutex<Latest<RolloutLabels, RolloutStatus>>,
     /// Rollout and model of what is counted, at most [`ROLLOUT_SERIES_MAX`].
     models: Mutex<BTreeSet<[String; 2]>>,
 }
@@ -66,7 +66,7 @@ impl Rollouts {
         let mut dropped = 0;
         for state in states {
             self.counted_under(&state.rollout, &state.model);
-            let key: Key = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
+            let key: RolloutLabels = [&state.rollout, &state.model, &state.candidate].map(Clone::clone);
             if state.state == State::Retired {
                 series.get(&key).into_iter().for_each(|shown| self.hide(&key, shown.state));
                 series.remove(&key);
@@ -75,7 +75,7 @@ impl Rollouts {
             let before = series.get(&key).cloned().unwrap_or_default();
             let contained = contained(state).or_else(|| before.contained.clone());
             let anew = contained != before.contained && !restored;
-            if !series.put(key.clone(), state.judged_upto.0, Shown { state: state.state.name(), contained }) {
+            if !series.put(key.clone(), state.judged_upto.0, RolloutStatus { state: state.state.name(), contained }) {
                 dropped += 1;
                 continue;
             }
@@ -131,7 +131,7 @@ impl Rollouts {
         }
     }
 
-    fn set(&self, key: &Key, before: &str, state: &RolloutState) {
+    fn set(&self, key: &RolloutLabels, before: &str, state: &RolloutState) {
         let labels = label_refs(key);
         if state.state.is_live() {
             self.severity.with_label_values(&labels).set(state.state.severity() as i64);
@@ -156,7 +156,7 @@ impl Rollouts {
         }
     }
 
-    fn hide(&self, key: &Key, state: &str) {
+    fn hide(&self, key: &RolloutLabels, state: &str) {
         self.hide_live(&label_refs(key));
         let _ = self.code.remove_label_values(&label_refs(key));
         let _ = self.state.remove_label_values(&with_state(key, state));
@@ -187,7 +187,7 @@ fn contained(state: &RolloutState) -> Option<String> {
     state.effect.as_ref().filter(|effect| effect.took_us.is_some()).map(|effect| effect.decision.clone())
 }
 
-fn with_state<'a>([rollout, model, candidate]: &'a Key, state: &'a str) -> [&'a str; 4] {
+fn with_state<'a>([rollout, model, candidate]: &'a RolloutLabels, state: &'a str) -> [&'a str; 4] {
     [rollout, model, candidate, state]
 }
 

@@ -8,7 +8,7 @@ use crate::plan::{Authority, Plan, Signal};
 use crate::verdict::{AckStatus, CommandKind, CommandResult, Decision, Freshness, Liveness, RolloutState};
 
 /// Model and candidate.
-pub type Key = (String, String);
+pub type CandidateKey = (String, String);
 
 /// Decisions that are older than this and were replaced are not answered any more: an adapter that is new to a rollout
 /// would say something of its whole history.
@@ -19,7 +19,7 @@ const DECISIONS_KEPT: usize = 64;
 
 /// What an adapter may do, as the pipeline file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct AdapterTerms {
     /// Its name, in acknowledgements.
     pub adapter: String,
     /// Whether it carries out permissions too, not only restrictions.
@@ -34,7 +34,7 @@ pub struct Terms {
 
 /// What became of a decision, on its way to whoever decides.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ack {
+pub struct Acknowledgement {
     /// The decision.
     pub decision: String,
     /// What became of it.
@@ -47,7 +47,7 @@ pub struct Ack {
 
 /// A decision as it was told.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Told {
+pub(super) struct IssuedDecision {
     pub(super) id: String,
     pub(super) action: Signal,
     pub(super) cap_pct: Option<f64>,
@@ -59,7 +59,7 @@ pub(super) struct Told {
     pub(super) recorded: Micros,
 }
 
-impl Told {
+impl IssuedDecision {
     /// Whether a machine may act on it.
     pub(super) fn is_binding(&self) -> bool {
         self.authority == Authority::Auto && !self.drill
@@ -83,22 +83,22 @@ impl Told {
 
 /// What is known of one candidate.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
+pub(super) struct CandidateEntry {
     pub(super) state: Option<RolloutState>,
     /// By their place in the sequence.
-    pub(super) told: BTreeMap<u64, Told>,
+    pub(super) told: BTreeMap<u64, IssuedDecision>,
     /// What this adapter said last of each decision.
     answered: BTreeMap<String, AckStatus>,
 }
 
-impl Entry {
+impl CandidateEntry {
     /// Decisions that the state does not know yet.
-    pub(super) fn ahead(&self) -> impl Iterator<Item = &Told> {
+    pub(super) fn ahead(&self) -> impl Iterator<Item = &IssuedDecision> {
         let upto = self.state.as_ref().map_or(0, |state| state.sequence);
         self.told.range(upto + 1..).map(|(_, told)| told)
     }
 
-    pub(super) fn by_id(&self, id: &str) -> Option<&Told> {
+    pub(super) fn by_id(&self, id: &str) -> Option<&IssuedDecision> {
         self.told.values().find(|told| told.id == id)
     }
 }
@@ -107,21 +107,21 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub struct Book {
     pub(super) plan: Arc<Plan>,
-    pub(super) terms: Terms,
+    pub(super) terms: AdapterTerms,
     pub(super) life: Option<Liveness>,
-    pub(super) entries: BTreeMap<Key, Entry>,
+    pub(super) entries: BTreeMap<CandidateKey, CandidateEntry>,
 }
 
 impl Book {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, terms: Terms) -> Self {
+    pub fn new(plan: Arc<Plan>, terms: AdapterTerms) -> Self {
         Self { plan, terms, life: None, entries: BTreeMap::new() }
     }
 
     /// What the adapter may do.
     #[must_use]
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &AdapterTerms {
         &self.terms
     }
 
@@ -133,7 +133,7 @@ impl Book {
             return;
         }
         let entry = self.entries.entry(about).or_default();
-        entry.told.entry(decision.sequence).or_insert_with(|| Told {
+        entry.told.entry(decision.sequence).or_insert_with(|| IssuedDecision {
             id: decision.id.clone(),
             action: decision.action,
             cap_pct: decision.cap_pct,
@@ -179,25 +179,25 @@ impl Book {
 
     /// What was said last of a decision.
     #[must_use]
-    pub fn answer(&self, about: &Key, decision: &str) -> Option<AckStatus> {
+    pub fn answer(&self, about: &CandidateKey, decision: &str) -> Option<AckStatus> {
         self.entries.get(about)?.answered.get(decision).copied()
     }
 
     /// All candidates that something is known of.
-    pub fn candidates(&self) -> Vec<Key> {
+    pub fn candidates(&self) -> Vec<CandidateKey> {
         self.entries.keys().cloned().collect()
     }
 
     /// The version to go back to.
     #[must_use]
-    pub fn baseline(&self, about: &Key) -> &str {
+    pub fn baseline(&self, about: &CandidateKey) -> &str {
         let state = self.entries.get(about).and_then(|entry| entry.state.as_ref());
         state.map_or(&self.plan.policy.baseline_version, |state| &state.baseline)
     }
 
     /// When a decision was written to its log.
     #[must_use]
-    pub fn recorded(&self, about: &Key, decision: &str) -> Option<Micros> {
+    pub fn recorded(&self, about: &CandidateKey, decision: &str) -> Option<Micros> {
         Some(self.entries.get(about)?.by_id(decision)?.recorded)
     }
 
@@ -207,10 +207,10 @@ impl Book {
     }
 
     /// An answer that is due to a decision that will not be carried out any more; `ordered` is the one that will.
-    pub(super) fn overdue(&self, about: &Key, ordered: Option<&str>, now: Micros) -> Option<Ack> {
+    pub(super) fn overdue(&self, about: &CandidateKey, ordered: Option<&str>, now: Micros) -> Option<Acknowledgement> {
         let entry = self.entries.get(about)?;
         let over = entry.state.as_ref().is_some_and(|state| !state.state.is_live() && !state.is_denied());
-        let open = |told: &&Told| {
+        let open = |told: &&IssuedDecision| {
             let lately = now.saturating_sub(told.recorded) <= ANSWERED_WITHIN;
             lately && told.wants_answer() && !entry.answered.contains_key(&told.id) && ordered != Some(told.id.as_str())
         };
@@ -223,11 +223,11 @@ impl Book {
                 None => return None,
             };
             let decision = told.id.clone();
-            Some(Ack { decision, status: AckStatus::Ignored, observed_pct: None, detail })
+            Some(Acknowledgement { decision, status: AckStatus::Ignored, observed_pct: None, detail })
         })
     }
 
-    fn is_ours(&self, (model, candidate): &Key) -> bool {
+    fn is_ours(&self, (model, candidate): &CandidateKey) -> bool {
         let is = |asked: &Option<String>, name: &String| asked.as_ref().is_none_or(|asked| asked == name);
         is(&self.terms.model, model) && is(&self.terms.candidate, candidate)
     }

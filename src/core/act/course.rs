@@ -1,8 +1,8 @@
 //! One candidate at one target, step by step.
 
-use super::book::{Ack, Book, Key};
+use super::book::{Acknowledgement, Book, CandidateKey};
 use super::order::Order;
-use super::{Seen, Trouble};
+use super::{ObservedShare, Trouble};
 use crate::event::{Micros, SECOND};
 use crate::verdict::AckStatus;
 
@@ -30,7 +30,7 @@ pub enum Step {
     /// Set the share, if the target still is as it was seen.
     Set {
         /// What was seen.
-        from: Seen,
+        from: ObservedShare,
         /// Percent.
         share_pct: f64,
         /// The decision that is carried out.
@@ -39,7 +39,7 @@ pub enum Step {
         again: bool,
     },
     /// Say what became of a decision.
-    Say(Ack),
+    Say(Acknowledgement),
     /// Nothing, until this time or until there is news.
     Rest(Micros),
 }
@@ -47,7 +47,7 @@ pub enum Step {
 /// Where one candidate stands at one target. Nothing of it has to be kept: whoever starts anew looks first.
 #[derive(Debug, Clone)]
 pub struct Course {
-    about: Key,
+    about: CandidateKey,
     order: Order,
     stage: Stage,
     /// Failures in a row.
@@ -61,19 +61,19 @@ pub struct Course {
     /// Whether something was set that was not looked at since.
     was_set: bool,
     /// What is to be said of the order.
-    say: Option<Ack>,
+    say: Option<Acknowledgement>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     Rest(Micros),
-    Saw(Seen),
+    Saw(ObservedShare),
 }
 
 impl Course {
     /// Nothing was looked at yet.
     #[must_use]
-    pub fn new(about: Key) -> Self {
+    pub fn new(about: CandidateKey) -> Self {
         let order = Order::Leave(String::new());
         let (stage, say) = (Stage::Rest(Micros::MIN), None);
         Self { about, order, stage, failures: 0, conflicts: 0, lies: 0, was_met: false, was_set: false, say }
@@ -117,7 +117,7 @@ impl Course {
     }
 
     /// What a look showed.
-    pub fn looked(&mut self, seen: Result<Seen, Trouble>, book: &Book, now: Micros) {
+    pub fn looked(&mut self, seen: Result<ObservedShare, Trouble>, book: &Book, now: Micros) {
         match seen {
             Ok(seen) => self.stage = Stage::Saw(seen),
             Err(trouble) => self.suffer(&trouble, book, now),
@@ -147,7 +147,7 @@ impl Course {
     }
 
     /// What follows from what was seen.
-    fn answer(&mut self, seen: Seen, book: &Book, now: Micros, later: Micros) -> Step {
+    fn answer(&mut self, seen: ObservedShare, book: &Book, now: Micros, later: Micros) -> Step {
         let (_, candidate) = &self.about;
         if let Some(other) = seen.version.as_ref().filter(|version| *version != candidate) {
             // Nothing is to be done here for as long as that is so.
@@ -174,7 +174,7 @@ impl Course {
     }
 
     /// The share that is to be set; `None` where what was seen is as wanted.
-    fn wanted(&self, seen: &Seen) -> Option<f64> {
+    fn wanted(&self, seen: &ObservedShare) -> Option<f64> {
         let share = seen.share_pct.unwrap_or(0.0);
         match self.order {
             Order::AtMost { cap_pct, .. } => (share > cap_pct + SAME_PCT).then_some(cap_pct),
@@ -185,7 +185,7 @@ impl Course {
     }
 
     /// It was set, and the target shows something else: it is slow, or it lies.
-    fn doubt(&mut self, seen: &Seen, book: &Book, now: Micros) -> Step {
+    fn doubt(&mut self, seen: &ObservedShare, book: &Book, now: Micros) -> Step {
         self.was_set = false;
         self.lies = self.lies.saturating_add(1);
         let until = now.saturating_add(pause(self.lies));
@@ -248,7 +248,7 @@ impl Course {
             Some(last) => last != status && status != AckStatus::Ignored,
             None => true,
         };
-        self.say = is_new.then_some(Ack { decision, status, observed_pct, detail });
+        self.say = is_new.then_some(Acknowledgement { decision, status, observed_pct, detail });
     }
 }
 

@@ -11,13 +11,13 @@ mod order;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Ack, Book, Key, Terms};
+pub use book::{Acknowledgement, AdapterTerms, Book, CandidateKey};
 pub use course::{Course, Step};
 pub use order::Order;
 
 /// What a target shows of a candidate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub struct ObservedShare {
     /// The version whose share it is; `None` where the target was asked for the candidate by its name.
     pub version: Option<String>,
     /// Share of traffic, percent; `None` where the target does not know the candidate.

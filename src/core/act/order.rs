@@ -4,7 +4,7 @@
 //! a machine may act on it: its authority is AUTO, and it is no drill. A restriction that the state does not know yet
 //! is taken from the decision itself, so that it is carried out at once; a permission waits for the state.
 
-use super::book::{Book, Entry, Key, Told};
+use super::book::{Book, CandidateEntry, CandidateKey, IssuedDecision};
 use crate::event::{Micros, SECOND};
 use crate::plan::Signal;
 use crate::verdict::{RolloutState, State, Word, permission};
@@ -45,7 +45,7 @@ impl Order {
         }
     }
 
-    fn at_most(told: &Told) -> Self {
+    fn at_most(told: &IssuedDecision) -> Self {
         Self::AtMost { decision: told.id.clone(), cap_pct: told.cap() }
     }
 }
@@ -57,7 +57,7 @@ fn leave(why: impl Into<String>) -> Order {
 impl Book {
     /// What is wanted for a candidate at a time.
     #[must_use]
-    pub fn order(&self, about: &Key, now: Micros) -> Order {
+    pub fn order(&self, about: &CandidateKey, now: Micros) -> Order {
         let Some(entry) = self.entries.get(about) else { return leave("nothing is known of it") };
         let by_state = entry
             .state
@@ -74,7 +74,7 @@ impl Book {
     }
 
     /// Decisions have come that the state does not know yet: restrictions count at once, and nothing else does.
-    fn with_news(&self, entry: &Entry, by_state: Order, now: Micros) -> Order {
+    fn with_news(&self, entry: &CandidateEntry, by_state: Order, now: Micros) -> Order {
         let mut frozen = entry.state.as_ref().is_some_and(|state| state.people.frozen_until.is_some());
         let mut order = match by_state {
             standing @ Order::AtMost { .. } => standing,
@@ -94,7 +94,7 @@ impl Book {
         if frozen { leave("everything is frozen") } else { order }
     }
 
-    fn by_state(&self, entry: &Entry, state: &RolloutState, now: Micros) -> Order {
+    fn by_state(&self, entry: &CandidateEntry, state: &RolloutState, now: Micros) -> Order {
         if state.people.frozen_until.is_some() {
             return leave("everything is frozen");
         }
@@ -124,7 +124,7 @@ impl Book {
     }
 
     /// A restriction that the state says is in force, by the decision behind it.
-    fn restriction(&self, entry: &Entry, state: &RolloutState, cap_pct: f64, now: Micros) -> Order {
+    fn restriction(&self, entry: &CandidateEntry, state: &RolloutState, cap_pct: f64, now: Micros) -> Order {
         let id = state.in_force.last();
         let known = match id {
             Some(id) => entry.by_id(id),
@@ -143,7 +143,7 @@ impl Book {
         }
     }
 
-    fn while_counts(&self, told: &Told, order: Order, now: Micros) -> Order {
+    fn while_counts(&self, told: &IssuedDecision, order: Order, now: Micros) -> Order {
         self.while_heard(order, told.lease_s, told.recorded, now)
     }
 
@@ -161,6 +161,6 @@ fn before_approval(state: &RolloutState) -> Option<f64> {
     pending.cap_before.filter(|_| pending.before == State::Contained)
 }
 
-fn caps(told: &Told, cap_pct: f64) -> bool {
+fn caps(told: &IssuedDecision, cap_pct: f64) -> bool {
     (told.cap() - cap_pct).abs() < 1e-9
 }

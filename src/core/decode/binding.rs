@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Condition, Field, NumericField, Path, Plan, ROW, Role, Selection, SourcePlan, Task, TimeFormat,
-    WallClock,
+    ClassScores, ColumnRole, Condition, FieldSource, NumericField, Path, Plan, ROW, Selection, SourcePlan, Task,
+    TimeFormat, WallClock,
 };
 
 use super::pattern::Pattern;
@@ -121,7 +121,7 @@ impl Binding {
 
 /// Everything a decoder must know about its source: bindings and the shape of the batches.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct SourceLayout {
     pub(super) kind: EventKind,
     pub(super) source: u16,
     pub(super) lane: u32,
@@ -174,7 +174,7 @@ pub(super) struct Best {
     pub(super) is_answer: bool,
 }
 
-impl Layout {
+impl SourceLayout {
     /// Whether a column of tables may be read by this name: as a path, or as what a path begins or ends with.
     pub(super) fn reads(&self, column: &str) -> bool {
         let bindings = self.bindings.iter().chain(&self.conditions);
@@ -199,7 +199,7 @@ impl Layout {
         // The rows of an element around them share what it says.
         let is_own = |path: &Path| path.first() == Some(ROW) || from.mapping.is_tensor(path);
         let has_own_id = bindings.iter().any(|binding| binding.slot == Slot::Id && is_own(&binding.path));
-        let latency = plan.columns.index_of(Role::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
+        let latency = plan.columns.index_of(ColumnRole::Latency).and_then(|at| from.mapping.numeric.get(at)?.as_ref());
         let is_timed_in_row = latency.is_some_and(|field| is_in_row(&field.path));
         let has_rows = from.mapping.has_rows();
         Self {
@@ -281,16 +281,16 @@ fn lists(bindings: &[Binding], conditions: &[Binding]) -> Vec<List> {
     lists().map(list).collect()
 }
 
-fn constant(field: &Field) -> Option<String> {
+fn constant(field: &FieldSource) -> Option<String> {
     match field {
-        Field::Constant(name) => Some(name.clone()),
-        Field::Absent | Field::Path(_) => None,
+        FieldSource::Constant(name) => Some(name.clone()),
+        FieldSource::Absent | FieldSource::Path(_) => None,
     }
 }
 
 /// The plan's score column, where the largest score of a class goes: one that is mapped on its own is not overwritten.
 fn score_of_classes(plan: &Plan, source: &SourcePlan) -> Option<usize> {
-    plan.columns.index_of(Role::Score).filter(|&score| source.mapping.numeric.get(score) == Some(&None))
+    plan.columns.index_of(ColumnRole::Score).filter(|&score| source.mapping.numeric.get(score) == Some(&None))
 }
 
 fn best(plan: &Plan, source: &SourcePlan) -> Option<Best> {
@@ -336,7 +336,7 @@ impl<'a> Binder<'a> {
         }
         self.add(mapping.producer.as_ref(), Slot::Producer, "producer");
         for (field, column, name) in [(&mapping.model, MODEL, "model"), (&mapping.version, VERSION, "version")] {
-            if let Field::Path(path) = field {
+            if let FieldSource::Path(path) = field {
                 self.add(Some(path), Slot::Text(column), name);
             }
         }
@@ -348,7 +348,7 @@ impl<'a> Binder<'a> {
             self.add(Some(path), Slot::Text(SEGMENTS + i), name);
         }
         for (i, (column, field)) in plan.columns.numeric.iter().zip(&mapping.numeric).enumerate() {
-            let name = if column.role == Role::Latency { "latency_ms" } else { &column.name };
+            let name = if column.role == ColumnRole::Latency { "latency_ms" } else { &column.name };
             if let Some(NumericField { path, factor }) = field {
                 self.add(Some(path), Slot::Number { column: NUMERIC + i, factor: *factor }, name);
             }

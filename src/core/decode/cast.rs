@@ -14,14 +14,14 @@ use crate::batch::TextArray;
 use crate::event::{Poison, stable_hash};
 use crate::plan::TimeFormat;
 
-use super::binding::{LABEL, Layout, ROW_NUMBER, Slot, blank_is_missing, is_category};
+use super::binding::{LABEL, ROW_NUMBER, Slot, SourceLayout, blank_is_missing, is_category};
 use super::cell::{self, Classes};
 use super::flaw::Flaw;
 use super::plain::{dates, floats, integers, is_text, plain, strings};
 use super::rows::{ColumnBuilders, TextColumn};
 use super::slots::{bounded, row_number, status};
 use super::time;
-use super::validate::{Findings, Refusal};
+use super::validate::{Findings, RowRefusal};
 
 /// What scores of classes should be.
 const SCORES: &str = "an object of class to score, or a list of scores";
@@ -34,7 +34,7 @@ pub(super) struct Cast<'a> {
     /// How people know the column.
     pub(super) name: &'a str,
     /// How values of the source are read.
-    pub(super) layout: &'a Layout,
+    pub(super) layout: &'a SourceLayout,
     /// Where refused rows go.
     pub(super) findings: &'a mut Findings,
 }
@@ -73,7 +73,7 @@ impl Cast<'_> {
 
     fn refuse(&mut self, row: usize, flaw: &Flaw) {
         let detail = format!("{}: {}", self.name, flaw.what());
-        self.findings.entry(row).or_insert(Refusal { reason: flaw.reason(), detail });
+        self.findings.entry(row).or_insert(RowRefusal { reason: flaw.reason(), detail });
     }
 
     /// The value of a row, or none and a finding.

@@ -6,7 +6,7 @@
 
 /// How a record carries its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum ContentMode {
     /// The payload is the event; there are no attributes.
     Plain,
     /// The payload is the event; attributes are headers.
@@ -21,14 +21,14 @@ const STRUCTURED_PREFIX: &[u8] = b"application/cloudevents";
 const ATTRIBUTE_PREFIX: &str = "ce_";
 
 /// How a record with these headers carries its event.
-pub fn mode(headers: &[(&str, &[u8])]) -> Mode {
+pub fn mode(headers: &[(&str, &[u8])]) -> ContentMode {
     if headers.is_empty() {
-        return Mode::Plain;
+        return ContentMode::Plain;
     }
     if headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("content-type") && is_structured(value)) {
-        return Mode::Structured;
+        return ContentMode::Structured;
     }
-    if attribute(headers, "specversion").is_some() { Mode::Binary } else { Mode::Plain }
+    if attribute(headers, "specversion").is_some() { ContentMode::Binary } else { ContentMode::Plain }
 }
 
 fn is_structured(content_type: &[u8]) -> bool {
@@ -58,10 +58,13 @@ mod tests {
             let headers: Vec<_> = headers.iter().map(|&(name, value)| (name, value.as_bytes())).collect();
             mode(&headers)
         };
-        assert_eq!(mode_of(&[]), Mode::Plain);
-        assert_eq!(mode_of(&[("content-type", "application/json"), ("trace", "1")]), Mode::Plain);
-        assert_eq!(mode_of(&[("ce_specversion", "1.0"), ("content-type", "application/json")]), Mode::Binary);
-        assert_eq!(mode_of(&[("Content-Type", "Application/CloudEvents+JSON; charset=utf-8")]), Mode::Structured);
+        assert_eq!(mode_of(&[]), ContentMode::Plain);
+        assert_eq!(mode_of(&[("content-type", "application/json"), ("trace", "1")]), ContentMode::Plain);
+        assert_eq!(mode_of(&[("ce_specversion", "1.0"), ("content-type", "application/json")]), ContentMode::Binary);
+        assert_eq!(
+            mode_of(&[("Content-Type", "Application/CloudEvents+JSON; charset=utf-8")]),
+            ContentMode::Structured
+        );
     }
 
     #[test]

@@ -13,17 +13,17 @@ use arrow_schema::{DataType, Fields, Schema, SchemaRef};
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
 use crate::event::{Poison, Reject};
-use crate::plan::{Path, Plan, Step, TimeFormat};
+use crate::plan::{Path, PathStep, Plan, TimeFormat};
 
-use super::binding::{Binding, Layout, List, Slot};
+use super::binding::{Binding, List, Slot, SourceLayout};
 use super::cast::{Cast, spelled};
 use super::element::{leads, masked, pick};
-use super::explode::{Exploded, Table, element, explode, with_element};
+use super::explode::{Exploded, ExplodedTable, element, explode, with_element};
 use super::origin::{Origin, is_allowed};
 use super::pattern::Pattern;
 use super::plain::{is_text, plain, strings};
 use super::rows::ColumnBuilders;
-use super::validate::{self, Findings, Refusal};
+use super::validate::{self, Findings, RowRefusal};
 use super::{Decoded, Record};
 
 /// Column names that an error message lists.
@@ -33,7 +33,7 @@ const NAMES_MAX: usize = 20;
 #[derive(Debug)]
 pub struct Columnar {
     plan: Arc<Plan>,
-    pub(super) layout: Layout,
+    pub(super) layout: SourceLayout,
     /// For each field, which part of a text is taken.
     patterns: Vec<Option<Pattern>>,
     /// Whether tables come in records, which have values beside them.
@@ -58,7 +58,7 @@ struct FieldPlace {
     /// Index of a column, then of fields of structs inside it.
     indexes: Vec<usize>,
     /// The way on from there, through lists.
-    inside: Vec<Step>,
+    inside: Vec<PathStep>,
     /// What it feeds; a column with a canonical name is in the canonical unit.
     slot: Slot,
 }
@@ -86,7 +86,7 @@ impl Sifted {
 
     /// What was refused; rows that are no elements of lists have the number that `row_of` gives them.
     pub(super) fn rejects(&self, row_of: impl Fn(usize) -> u32) -> Vec<Reject> {
-        let reject = |(at, finding): (&usize, &Refusal)| {
+        let reject = |(at, finding): (&usize, &RowRefusal)| {
             let row = self.row.get(*at).copied().unwrap_or_else(|| row_of(*at));
             finding.clone().into_reject(self.offset.value(*at), row)
         };
@@ -112,7 +112,7 @@ impl Columnar {
     /// For one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        let layout = Layout::new(plan, source, lane);
+        let layout = SourceLayout::new(plan, source, lane);
         let patterns = layout.bindings.iter().map(Binding::pattern).collect();
         Self { plan: Arc::clone(plan), layout, patterns, is_live: false, resolution: None }
     }
@@ -178,7 +178,7 @@ impl Columnar {
     ) -> std::result::Result<Sifted, Misfit> {
         assert_eq!(offset.len(), batch.num_rows(), "one offset per row");
         assert_eq!(broker_time.len(), batch.num_rows(), "one broker time per row");
-        let table = Table::of(batch);
+        let table = ExplodedTable::of(batch);
         let mut taken = taken(&self.layout, &table, record, None);
         if taken.as_ref().is_some_and(|taken| !taken.contains(&true)) {
             // A table of another kind need not have the columns of this one.
@@ -203,7 +203,7 @@ impl Columnar {
     /// Fills columns from a table, and keeps the good ones of the rows that are taken.
     fn fill(
         &mut self,
-        table: &Table,
+        table: &ExplodedTable,
         mut columns: ColumnBuilders,
         mut findings: Findings,
         taken: Option<&[bool]>,
@@ -237,7 +237,7 @@ impl Columnar {
 
     /// Which rows of a table the source takes; none where it takes all.
     pub(super) fn taken(&self, batch: &RecordBatch) -> Option<Vec<bool>> {
-        taken(&self.layout, &Table::of(batch), None, None)
+        taken(&self.layout, &ExplodedTable::of(batch), None, None)
     }
 
     fn resolve(&mut self, schema: &SchemaRef) -> std::result::Result<(), Misfit> {
@@ -295,7 +295,7 @@ impl FieldPlace {
     }
 
     /// The values of the rows of a batch; a text that should be a list refuses its row.
-    fn fetch(&self, table: &Table, name: &str, findings: &mut Findings) -> ArrayRef {
+    fn fetch(&self, table: &ExplodedTable, name: &str, findings: &mut Findings) -> ArrayRef {
         let (first, rest) = self.indexes.split_first().expect("a place has a column");
         let column = &table.columns[*first];
         let outer = rest.iter().fold(Arc::clone(&column.values), |outer, &i| {
@@ -306,7 +306,7 @@ impl FieldPlace {
         let picked = pick(&outer, &self.inside, &mut |value| refused.push(value));
         for row in column.rows_of(refused) {
             let detail = format!("{name}: expected a list");
-            findings.entry(row).or_insert(Refusal { reason: Poison::WrongType, detail });
+            findings.entry(row).or_insert(RowRefusal { reason: Poison::WrongType, detail });
         }
         column.each_row(&picked)
     }
@@ -328,7 +328,7 @@ fn list_in(binding: &Binding, schema: &Schema) -> std::result::Result<(FieldPlac
 
 /// The elements of a list in the rows of a table.
 fn exploded(
-    layout: &Layout,
+    layout: &SourceLayout,
     list: &List,
     rows: Exploded,
     taken: Option<&[bool]>,
@@ -344,15 +344,15 @@ fn exploded(
 }
 
 /// The indexes that lead along the steps of a path through structs, and the way on from there, through lists and texts.
-fn nested(fields: &Fields, path: &Path, steps: &[Step]) -> Option<(Vec<usize>, Vec<Step>)> {
-    let (Step::Key(first), rest) = steps.split_first()? else { return None };
+fn nested(fields: &Fields, path: &Path, steps: &[PathStep]) -> Option<(Vec<usize>, Vec<PathStep>)> {
+    let (PathStep::Key(first), rest) = steps.split_first()? else { return None };
     let (index, field) = fields.find(first)?;
     match (field.data_type(), rest) {
-        (DataType::Struct(inner), [Step::Key(_), ..]) => {
+        (DataType::Struct(inner), [PathStep::Key(_), ..]) => {
             let (indexes, inside) = nested(inner, path, rest)?;
             Some(([vec![index], indexes].concat(), inside))
         }
-        (kind, [Step::Key(_), ..]) => (path.texts.are_json && is_text(kind)).then(|| (vec![index], rest.to_vec())),
+        (kind, [PathStep::Key(_), ..]) => (path.texts.are_json && is_text(kind)).then(|| (vec![index], rest.to_vec())),
         (kind, rest) => leads(kind, rest).then(|| (vec![index], rest.to_vec())),
     }
 }
@@ -375,7 +375,12 @@ fn parts(array: &ArrayRef, pattern: &mut Pattern) -> ArrayRef {
 
 /// Which rows the source takes by what stands in their records, or in their elements of a list; none where that is
 /// said of nothing.
-fn taken(layout: &Layout, table: &Table, record: Option<&Record<'_>>, list: Option<&List>) -> Option<Vec<bool>> {
+fn taken(
+    layout: &SourceLayout,
+    table: &ExplodedTable,
+    record: Option<&Record<'_>>,
+    list: Option<&List>,
+) -> Option<Vec<bool>> {
     let rows = table.n_rows;
     let mut taken: Option<Vec<bool>> = None;
     let wanted = list.map_or(layout.conditions_of_record, |list| list.conditions);

@@ -51,7 +51,7 @@ pub(super) fn in_order(batch: EventBatch) -> EventBatch {
     }
     let mut rows: Vec<u64> = (0..batch.len() as u64).collect();
     rows.sort_by_key(|&row| batch.offset.value(usize::try_from(row).expect("a row of the batch")));
-    let order = Order(rows.into());
+    let order = RowOrder(rows.into());
     EventBatch {
         kind: batch.kind,
         source: batch.source,
@@ -79,9 +79,9 @@ pub(super) fn in_order(batch: EventBatch) -> EventBatch {
 }
 
 /// Where each row was before.
-struct Order(UInt64Array);
+struct RowOrder(UInt64Array);
 
-impl Order {
+impl RowOrder {
     fn any(&self, column: &dyn Array) -> ArrayRef {
         take(column, &self.0, None).expect("rows of the column")
     }

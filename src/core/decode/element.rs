@@ -12,37 +12,37 @@ use arrow_schema::DataType;
 use arrow_select::take::take;
 use serde_json::Value;
 
-use crate::plan::Step;
+use crate::plan::PathStep;
 
 use super::cell;
 use super::plain::{is_text, plain, strings};
 
 /// Whether a column of this type may have values at the end of these steps.
 #[must_use]
-pub fn leads(kind: &DataType, steps: &[Step]) -> bool {
+pub fn leads(kind: &DataType, steps: &[PathStep]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     match (kind, step) {
         (DataType::Null, _) => true,
         (DataType::Dictionary(_, values), _) => leads(values, steps),
-        (DataType::Struct(fields), Step::Key(name)) => {
+        (DataType::Struct(fields), PathStep::Key(name)) => {
             fields.find(name).is_some_and(|(_, field)| leads(field.data_type(), rest))
         }
         (
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _),
-            Step::Index(_) | Step::Named(..),
+            PathStep::Index(_) | PathStep::Named(..),
         ) => leads(item.data_type(), rest),
-        (kind, Step::Index(_) | Step::Named(..)) => is_text(kind),
+        (kind, PathStep::Index(_) | PathStep::Named(..)) => is_text(kind),
         _ => false,
     }
 }
 
 /// The values at the end of some steps, one per value of the column, null where there is none; `refuse` is told the
 /// rows of texts that are no list. The steps must [lead](leads) somewhere.
-pub fn pick(column: &ArrayRef, steps: &[Step], refuse: &mut dyn FnMut(usize)) -> ArrayRef {
+pub fn pick(column: &ArrayRef, steps: &[PathStep], refuse: &mut dyn FnMut(usize)) -> ArrayRef {
     let Some((step, rest)) = steps.split_first() else { return Arc::clone(column) };
     let column = &plain(column);
     match (column.data_type(), step) {
-        (DataType::Struct(fields), Step::Key(name)) => match fields.find(name) {
+        (DataType::Struct(fields), PathStep::Key(name)) => match fields.find(name) {
             Some((at, _)) => {
                 let object = column.as_struct();
                 pick(&masked(object.column(at), object.nulls()), rest, refuse)
@@ -92,10 +92,10 @@ pub(super) fn lists(column: &ArrayRef) -> (ArrayRef, Vec<Option<std::ops::Range<
 }
 
 /// One element of each list.
-fn elements(column: &ArrayRef, step: &Step) -> ArrayRef {
+fn elements(column: &ArrayRef, step: &PathStep) -> ArrayRef {
     let (values, ranges) = lists(column);
     let names = match (step, values.as_struct_opt()) {
-        (Step::Named(key, _), Some(objects)) => objects.column_by_name(key).map(|keys| {
+        (PathStep::Named(key, _), Some(objects)) => objects.column_by_name(key).map(|keys| {
             let keys = plain(&masked(keys, objects.nulls()));
             strings(&keys)
         }),
@@ -106,16 +106,16 @@ fn elements(column: &ArrayRef, step: &Step) -> ArrayRef {
         names.is_some_and(|names| cell::category(names.value(at)) == cell::category(text))
     };
     let place = |range: std::ops::Range<usize>| match step {
-        Step::Key(_) => None,
-        Step::Index(at) => range.clone().nth(*at as usize),
-        Step::Named(_, text) => range.clone().find(|&at| is_named(at, text)),
+        PathStep::Key(_) => None,
+        PathStep::Index(at) => range.clone().nth(*at as usize),
+        PathStep::Named(_, text) => range.clone().find(|&at| is_named(at, text)),
     };
     let places: UInt64Array = ranges.into_iter().map(|range| Some(place(range?)? as u64)).collect();
     take(&values, &places, None).expect("places among the values")
 }
 
 /// What stands at the end of some steps in texts of JSON.
-fn written(texts: &StringArray, steps: &[Step], refuse: &mut dyn FnMut(usize)) -> StringArray {
+fn written(texts: &StringArray, steps: &[PathStep], refuse: &mut dyn FnMut(usize)) -> StringArray {
     let values = texts.iter().enumerate().map(|(row, text)| {
         let text = text.filter(|text| !cell::is_missing(text))?;
         if let Ok(value) = serde_json::from_str(text) {
@@ -124,19 +124,19 @@ fn written(texts: &StringArray, steps: &[Step], refuse: &mut dyn FnMut(usize)) -
         // As numpy writes lists.
         let listed = cell::list(text);
         listed.is_none().then(|| refuse(row));
-        let [Step::Index(at)] = steps else { return None };
+        let [PathStep::Index(at)] = steps else { return None };
         listed?.get(*at as usize).map(ToString::to_string)
     });
     values.collect()
 }
 
 /// The value at the end of some steps; none where there is none.
-fn walk<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
+fn walk<'v>(value: &'v Value, steps: &[PathStep]) -> Option<&'v Value> {
     let Some((step, rest)) = steps.split_first() else { return Some(value) };
     let inner = match step {
-        Step::Key(key) => value.get(key)?,
-        Step::Index(at) => value.as_array()?.get(*at as usize)?,
-        Step::Named(key, text) => {
+        PathStep::Key(key) => value.get(key)?,
+        PathStep::Index(at) => value.as_array()?.get(*at as usize)?,
+        PathStep::Named(key, text) => {
             let is_named = |element: &&Value| {
                 element.get(key).and_then(scalar).is_some_and(|found| cell::category(&found) == cell::category(text))
             };

@@ -12,35 +12,35 @@ use crate::event::Poison;
 use crate::plan::ROWS_MAX;
 
 use super::element::lists;
-use super::validate::{Findings, Refusal};
+use super::validate::{Findings, RowRefusal};
 
 /// The most rows that one table may become: a list of nulls takes no bytes.
 const ALL_ROWS_MAX: usize = 1 << 20;
 
 /// Columns of rows.
-pub(super) struct Table {
+pub(super) struct ExplodedTable {
     pub(super) schema: SchemaRef,
     pub(super) n_rows: usize,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<RepeatedColumn>,
 }
 
 /// A column of which each value may stand in several rows: what is around rows is large, and is not copied for each.
-pub(super) struct Column {
+pub(super) struct RepeatedColumn {
     pub(super) values: ArrayRef,
     /// The value of each row, where that is not the one in its place.
     places: Option<UInt64Array>,
 }
 
-impl Table {
+impl ExplodedTable {
     /// A table as it is.
     pub(super) fn of(table: &RecordBatch) -> Self {
-        let column = |column: &ArrayRef| Column { values: Arc::clone(column), places: None };
+        let column = |column: &ArrayRef| RepeatedColumn { values: Arc::clone(column), places: None };
         let columns = table.columns().iter().map(column).collect();
         Self { schema: table.schema(), n_rows: table.num_rows(), columns }
     }
 }
 
-impl Column {
+impl RepeatedColumn {
     /// One of these per row, which are one per value.
     pub(super) fn each_row(&self, values: &ArrayRef) -> ArrayRef {
         let repeat = |places: &UInt64Array| take(values, places, None).expect("places of these values");
@@ -68,7 +68,7 @@ impl Column {
 /// A table, and where its rows are from: its own records, or elements of lists in them.
 pub(super) struct Exploded {
     /// The columns of the records, and of the elements of each list.
-    pub(super) table: Table,
+    pub(super) table: ExplodedTable,
     pub(super) offset: Int64Array,
     pub(super) broker_time: Int64Array,
     /// The place of each row among those of its record; nothing where records are rows.
@@ -83,7 +83,7 @@ pub(super) struct Exploded {
 
 impl Exploded {
     /// The records as they are.
-    pub(super) fn records(table: Table, offset: Int64Array, broker_time: Int64Array) -> Self {
+    pub(super) fn records(table: ExplodedTable, offset: Int64Array, broker_time: Int64Array) -> Self {
         let (row, record) = (Vec::new(), Vec::new());
         Self { table, offset, broker_time, row, findings: Findings::new(), passed_over: 0, record }
     }
@@ -145,10 +145,10 @@ pub(super) fn explode(
             _ if taken.is_some_and(|taken| !taken[of]) => None,
             // An element around rows may leave a list without elements out.
             (None, None) if is_inner => None,
-            (None, None) => Some(Refusal { reason: Poison::MissingField, detail: format!("{name}: missing") }),
+            (None, None) => Some(RowRefusal { reason: Poison::MissingField, detail: format!("{name}: missing") }),
             (None, Some(range)) if range.len() > ROWS_MAX as usize => {
                 let detail = format!("{name}: a list of more than {ROWS_MAX} rows");
-                Some(Refusal { reason: Poison::TooLong, detail })
+                Some(RowRefusal { reason: Poison::TooLong, detail })
             }
             (None, Some(range)) if !range.is_empty() => {
                 if elements.row.len() + range.len() > ALL_ROWS_MAX {
@@ -170,12 +170,12 @@ pub(super) fn explode(
     let of = UInt64Array::from(elements.of);
     let times = |column: &Int64Array| take(column, &of, None).expect("rows of this table").as_primitive().clone();
     let rows = take(&values, &UInt64Array::from(elements.at), None).expect("elements of these lists");
-    let rows = Column { values: rows, places: None };
+    let rows = RepeatedColumn { values: rows, places: None };
     let columns = from.table.columns.into_iter().map(|column| column.repeated(&of));
     Some(Exploded {
         offset: times(&from.offset),
         broker_time: times(&from.broker_time),
-        table: Table {
+        table: ExplodedTable {
             schema: with_element(&from.table.schema, element, values.data_type()),
             n_rows: of.len(),
             columns: columns.chain([rows]).collect(),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::event::{Poison, Reject};
 use crate::plan::Plan;
 
-use super::binding::Layout;
+use super::binding::SourceLayout;
 use super::cursor::Cursor;
 use super::flaw::Flaw;
-use super::places::{Places, Reading};
+use super::places::{OpenRecord, Places};
 use super::rows::RowBuilder;
 use super::{Decoded, Decoder, Record};
 
@@ -62,7 +62,7 @@ const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
 #[derive(Debug)]
 pub struct JsonDecoder {
     plan: Arc<Plan>,
-    layout: Layout,
+    layout: SourceLayout,
     fields: Places,
     conditions: Places,
     rows: RowBuilder,
@@ -77,7 +77,7 @@ impl JsonDecoder {
     /// A decoder for one partition of one source of the plan.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        let layout = Layout::new(plan, source, lane);
+        let layout = SourceLayout::new(plan, source, lane);
         Self {
             plan: Arc::clone(plan),
             fields: Places::new(&layout.bindings, &layout.lists, |_| true),
@@ -104,7 +104,7 @@ impl JsonDecoder {
         }
         self.serial += 1;
         let Self { layout, fields, conditions, rows, serial, scratch, .. } = self;
-        let mut reading = Reading { record, payload, layout, rows, serial: *serial, scratch };
+        let mut reading = OpenRecord { record, payload, layout, rows, serial: *serial, scratch };
         let wanted = layout.conditions_of_record;
         if wanted > 0 {
             let noted = reading.of(conditions, &layout.conditions).map_err(|(flaw, at)| (flaw.of_none(), at))?;
@@ -166,7 +166,7 @@ impl JsonDecoder {
     fn element(&mut self, record: &Record<'_>, list: usize, place: (usize, u32)) -> Result<Taken, (Flaw, usize)> {
         let payload = record.payload.unwrap_or_default();
         let Self { layout, fields, conditions, rows, serial, scratch, .. } = self;
-        let mut reading = Reading { record, payload, layout, rows, serial: *serial, scratch };
+        let mut reading = OpenRecord { record, payload, layout, rows, serial: *serial, scratch };
         let wanted = layout.lists[list].conditions;
         if wanted > 0 {
             let noted = reading.element(conditions, &layout.conditions, list, place);

@@ -36,7 +36,7 @@ pub use cast::lists;
 
 use arrow_array::BooleanArray;
 
-use self::binding::Layout;
+use self::binding::SourceLayout;
 use self::rows::RowBuilder;
 use self::schema::{SchemaId, SchemaTexts};
 use crate::batch::EventBatch;
@@ -87,7 +87,7 @@ pub struct Decoded {
 
 impl Decoded {
     /// Good rows, and refused ones among them.
-    fn new(layout: &Layout, batch: EventBatch, rejects: Vec<Reject>, passed_over: u64) -> Self {
+    fn new(layout: &SourceLayout, batch: EventBatch, rejects: Vec<Reject>, passed_over: u64) -> Self {
         let refused = rejects.iter().map(|reject| reject.offset).collect();
         let further = layout.is_one_request.then(|| further(batch.offset.values()));
         Self { batch: EventBatch { further, refused, ..batch }, rejects, passed_over }
@@ -96,7 +96,7 @@ impl Decoded {
     /// The rows that were put one by one, and the records and rows that were refused meanwhile.
     fn of_rows(
         plan: &Plan,
-        layout: &Layout,
+        layout: &SourceLayout,
         rows: &mut RowBuilder,
         mut rejects: Vec<Reject>,
         passed_over: u64,

@@ -28,70 +28,70 @@ pub fn object(record: &[u8]) -> Option<Map<String, Value>> {
 
 fn read(record: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(record).ok()? {
-        Whole(Value::Object(fields)) => Some(fields),
-        Whole(_) => None,
+        LosslessValue(Value::Object(fields)) => Some(fields),
+        LosslessValue(_) => None,
     }
 }
 
 /// A value whose objects keep every value of their keys.
-struct Whole(Value);
+struct LosslessValue(Value);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for LosslessValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(JsonVisitor)
     }
 }
 
-struct Reader;
+struct JsonVisitor;
 
-impl<'de> Visitor<'de> for Reader {
-    type Value = Whole;
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = LosslessValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value of JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Whole, E> {
-        Ok(Whole(Value::Null))
+    fn visit_unit<E>(self) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(Value::Null))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Whole, E> {
-        Ok(Whole(value.into()))
+    fn visit_bool<E>(self, value: bool) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(value.into()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Whole, E> {
-        Ok(Whole(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Whole, E> {
-        Ok(Whole(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Whole, E> {
-        Ok(Whole(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(value.into()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Whole, E> {
-        Ok(Whole(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<LosslessValue, E> {
+        Ok(LosslessValue(value.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Whole, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<LosslessValue, A::Error> {
         let mut all = Vec::new();
-        while let Some(Whole(value)) = values.next_element()? {
+        while let Some(LosslessValue(value)) = values.next_element()? {
             all.push(value);
         }
-        Ok(Whole(Value::Array(all)))
+        Ok(LosslessValue(Value::Array(all)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Whole, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<LosslessValue, A::Error> {
         let mut all = Map::new();
-        while let Some((name, Whole(value))) = members.next_entry::<String, Whole>()? {
+        while let Some((name, LosslessValue(value))) = members.next_entry::<String, LosslessValue>()? {
             let mut again = (2..).map(|n| format!("{name} ({n})"));
             let is_new = !all.contains_key(&name);
             let free = if is_new { None } else { again.find(|other| !all.contains_key(other)) };
             all.insert(free.unwrap_or(name), value);
         }
-        Ok(Whole(Value::Object(all)))
+        Ok(LosslessValue(Value::Object(all)))
     }
 }
 

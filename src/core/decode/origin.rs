@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::plan::{HEADER, Path, Step};
+use crate::plan::{HEADER, Path, PathStep};
 
-use super::cloudevents::{self, Mode};
+use super::cloudevents::{self, ContentMode};
 use super::{Record, cell};
 
 /// First component of the paths that name `CloudEvents` attributes: `$ce.id`, `$ce.time`, `$ce.subject` …
@@ -31,13 +31,13 @@ pub enum Origin {
 impl Origin {
     /// What a path begins with, if that is a value of the record, and the steps that lead on inside of it.
     #[must_use]
-    pub fn of(path: &Path) -> Option<(Self, &[Step])> {
-        let (Step::Key(first), rest) = path.steps().split_first()? else { return None };
+    pub fn of(path: &Path) -> Option<(Self, &[PathStep])> {
+        let (PathStep::Key(first), rest) = path.steps().split_first()? else { return None };
         if let Some(attribute) = first.strip_prefix(CLOUD_EVENT).and_then(|rest| rest.strip_prefix('.')) {
             return Some((Self::Attribute(attribute.to_owned()), rest));
         }
         let named = |origin: fn(String) -> Self| match rest {
-            [Step::Key(name), rest @ ..] => Some((origin(name.clone()), rest)),
+            [PathStep::Key(name), rest @ ..] => Some((origin(name.clone()), rest)),
             _ => None,
         };
         match first.as_str() {
@@ -62,7 +62,7 @@ impl Origin {
         let written = |number: i64| Some(Cow::Owned(number.to_string().into_bytes()));
         match self {
             Self::Attribute(name) => {
-                let is_binary = cloudevents::mode(record.headers) == Mode::Binary;
+                let is_binary = cloudevents::mode(record.headers) == ContentMode::Binary;
                 cloudevents::attribute(record.headers, name).filter(|_| is_binary).map(Cow::Borrowed)
             }
             Self::Header(name) => {

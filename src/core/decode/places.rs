@@ -1,11 +1,11 @@
 //! Where values are in records and beside them, for formats whose records are JSON, whole or in part.
 
 use crate::event::Poison;
-use crate::plan::Step;
+use crate::plan::PathStep;
 
 use super::Record;
-use super::binding::{Binding, Layout, List, Slot};
-use super::cloudevents::{self, Mode};
+use super::binding::{Binding, List, Slot, SourceLayout};
+use super::cloudevents::{self, ContentMode};
 use super::cursor::Cursor;
 use super::flaw::Flaw;
 use super::origin::Origin;
@@ -57,16 +57,16 @@ impl Places {
 }
 
 /// One record on its way into the open row.
-pub(super) struct Reading<'a> {
+pub(super) struct OpenRecord<'a> {
     pub(super) record: &'a Record<'a>,
     pub(super) payload: &'a [u8],
-    pub(super) layout: &'a Layout,
+    pub(super) layout: &'a SourceLayout,
     pub(super) rows: &'a mut RowBuilder,
     pub(super) serial: u64,
     pub(super) scratch: &'a mut Vec<u8>,
 }
 
-impl Reading<'_> {
+impl OpenRecord<'_> {
     /// The scan of a text into the open row.
     pub(super) fn scan<'s>(
         &'s mut self,
@@ -89,7 +89,7 @@ impl Reading<'_> {
 
     /// Reads some values.
     pub(super) fn of(&mut self, places: &mut Places, bindings: &[Binding]) -> Result<Noted, (Flaw, usize)> {
-        let is_structured = cloudevents::mode(self.record.headers) == Mode::Structured;
+        let is_structured = cloudevents::mode(self.record.headers) == ContentMode::Structured;
         let mut noted = Noted::default();
         let trie = if is_structured { &mut places.structured } else { &mut places.plain };
         // Conditions may be all about what stands beside the payload.
@@ -140,18 +140,18 @@ impl Reading<'_> {
     }
 }
 
-fn key(name: &str) -> Vec<Step> {
-    vec![Step::Key(name.to_owned())]
+fn key(name: &str) -> Vec<PathStep> {
+    vec![PathStep::Key(name.to_owned())]
 }
 
 /// The way to a value in an event that is the payload.
-fn in_event(binding: &Binding) -> Option<Vec<Step>> {
+fn in_event(binding: &Binding) -> Option<Vec<PathStep>> {
     let is_here = Origin::of(&binding.path).is_none() && !binding.is_in_row();
     is_here.then(|| binding.path.steps().to_vec())
 }
 
 /// The way to a value in a structured envelope.
-fn in_envelope(binding: &Binding) -> Option<Vec<Step>> {
+fn in_envelope(binding: &Binding) -> Option<Vec<PathStep>> {
     match Origin::of(&binding.path) {
         None => in_event(binding).map(|steps| [key(cloudevents::DATA), steps].concat()),
         Some((Origin::Attribute(name), rest)) => Some([key(&name), rest.to_vec()].concat()),
@@ -160,7 +160,7 @@ fn in_envelope(binding: &Binding) -> Option<Vec<Step>> {
 }
 
 /// The way to a value beside the payload.
-fn beside(binding: &Binding) -> Option<Vec<Step>> {
+fn beside(binding: &Binding) -> Option<Vec<PathStep>> {
     let (origin, rest) = Origin::of(&binding.path)?;
     Some([key(&origin.name()), rest.to_vec()].concat())
 }

@@ -8,7 +8,7 @@ use crate::batch::{EventBatch, TextArray};
 use crate::event::{Micros, row_id};
 
 use super::binding::{
-    Best, EXPOSURE, LABEL, LABEL_CLASS, Layout, MODEL, NUMERIC, PREDICTED, ROW_NUMBER, SEGMENTS, VERSION,
+    Best, EXPOSURE, LABEL, LABEL_CLASS, MODEL, NUMERIC, PREDICTED, ROW_NUMBER, SEGMENTS, SourceLayout, VERSION,
 };
 use super::cell;
 use super::column::ColumnBuilder;
@@ -55,9 +55,9 @@ pub(super) struct RowBuilder {
     pub(super) id: ColumnBuilder<u64>,
     pub(super) entity: ColumnBuilder<u64>,
     pub(super) producer: ColumnBuilder<u64>,
-    /// See [`Layout::n_texts`].
+    /// See [`SourceLayout::n_texts`].
     texts: Vec<TextColumn>,
-    /// See [`Layout::n_numbers`].
+    /// See [`SourceLayout::n_numbers`].
     pub(super) numbers: Vec<ColumnBuilder<f64>>,
     pub(super) status: ColumnBuilder<i16>,
     pub(super) failed: ColumnBuilder<bool>,
@@ -80,7 +80,7 @@ pub(super) struct OpenRow {
 
 impl RowBuilder {
     /// No rows.
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(super) fn new(layout: &SourceLayout) -> Self {
         Self {
             texts: (0..layout.n_texts()).map(|_| TextColumn::default()).collect(),
             numbers: (0..layout.n_numbers()).map(|_| ColumnBuilder::default()).collect(),
@@ -206,9 +206,9 @@ pub(super) struct ColumnBuilders {
     pub(super) id: UInt64Array,
     pub(super) entity: UInt64Array,
     pub(super) producer: UInt64Array,
-    /// See [`Layout::n_texts`].
+    /// See [`SourceLayout::n_texts`].
     pub(super) texts: Vec<TextArray>,
-    /// See [`Layout::n_numbers`].
+    /// See [`SourceLayout::n_numbers`].
     pub(super) numbers: Vec<Float64Array>,
     pub(super) status: Int16Array,
     pub(super) failed: BooleanArray,
@@ -218,7 +218,7 @@ pub(super) struct ColumnBuilders {
 
 impl ColumnBuilders {
     /// Columns of nulls beside these offsets and times.
-    pub(super) fn nulls(layout: &Layout, offset: Int64Array, broker_time: Int64Array) -> Self {
+    pub(super) fn nulls(layout: &SourceLayout, offset: Int64Array, broker_time: Int64Array) -> Self {
         let n = offset.values().len();
         let number = Float64Array::new_null(n);
         let text = TextColumn::default().finish(n);
@@ -238,7 +238,7 @@ impl ColumnBuilders {
     }
 
     /// The ids of the rows: those of their records, where several rows share one, told apart by their places.
-    fn ids(&self, layout: &Layout) -> UInt64Array {
+    fn ids(&self, layout: &SourceLayout) -> UInt64Array {
         let said = &self.numbers[ROW_NUMBER];
         let is_said = said.null_count() < said.len();
         if !layout.shares_id && !is_said {
@@ -254,7 +254,7 @@ impl ColumnBuilders {
     }
 
     /// The columns as a batch, with the constants filled in. Required fields may still be null: see `validate`.
-    pub(super) fn into_batch(mut self, layout: &Layout) -> EventBatch {
+    pub(super) fn into_batch(mut self, layout: &SourceLayout) -> EventBatch {
         let n = self.offset.values().len();
         let id = self.ids(layout);
         for (column, name) in [MODEL, VERSION].into_iter().zip(&layout.constants) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Poison;
 
-use super::binding::{Binding, Layout};
+use super::binding::{Binding, SourceLayout};
 use super::cell;
 use super::cursor::{Cursor, check_depth};
 use super::flaw::Flaw;
@@ -20,7 +20,7 @@ pub(super) struct RecordScan<'a> {
     pub(super) rows: &'a mut RowBuilder,
     /// Different for every record, to tell a key met twice from one met in the record before.
     pub(super) serial: u64,
-    pub(super) layout: &'a Layout,
+    pub(super) layout: &'a SourceLayout,
     /// What is read.
     pub(super) bindings: &'a [Binding],
     /// For each of these, which part of a text is taken.

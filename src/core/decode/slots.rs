@@ -14,12 +14,12 @@ use super::origin::is_allowed;
 use super::rows::RowBuilder;
 use super::scanner::RecordScan;
 use super::time;
-use super::trie::Target;
+use super::trie::KeyTarget;
 
 impl RecordScan<'_> {
     /// Reads one value for one column; `null` is the same as no value, and so is NaN where no number is wanted.
     #[inline]
-    pub(super) fn take(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
+    pub(super) fn take(&mut self, target: KeyTarget, depth: u32) -> Result<(), Flaw> {
         let taken = match target.slot {
             _ if self.cursor.peek() == b'n' => self.cursor.literal("null"),
             Slot::Number { column, factor } => self.number(column, factor),
@@ -30,7 +30,7 @@ impl RecordScan<'_> {
         taken.map_err(|flaw| flaw.of(target.binding))
     }
 
-    fn take_rare(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
+    fn take_rare(&mut self, target: KeyTarget, depth: u32) -> Result<(), Flaw> {
         match target.slot {
             Slot::Number { column, factor } => self.number(column, factor),
             Slot::Text(column) => self.text(column),
@@ -89,12 +89,12 @@ impl RecordScan<'_> {
     }
 
     /// Reads a part of a text as if it were all of it.
-    fn part(&mut self, target: Target, depth: u32) -> Result<(), Flaw> {
+    fn part(&mut self, target: KeyTarget, depth: u32) -> Result<(), Flaw> {
         let text = self.scalar("expected a text, a number or a boolean")?.into_owned();
         let at = usize::from(target.binding);
         let Some(part) = self.patterns[at].as_mut().and_then(|pattern| pattern.part(&text)) else { return Ok(()) };
         let (quoted, slot) = (quoted(&part), self.bindings[at].slot);
-        self.within(&quoted, &mut Vec::new()).take(Target { slot, ..target }, depth)
+        self.within(&quoted, &mut Vec::new()).take(KeyTarget { slot, ..target }, depth)
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field};
 
 use crate::batch::EventBatch;
 use crate::event::{Poison, Reject};
-use crate::plan::{Plan, Step};
+use crate::plan::{PathStep, Plan};
 
 use super::columnar::{Columnar, Misfit};
 use super::element::pick;
@@ -89,7 +89,7 @@ impl Tables {
 
     /// A place for what stands beside the payloads of records that have one row each.
     #[must_use]
-    pub fn beside(&self) -> Beside {
+    pub fn beside(&self) -> OriginColumns {
         let layout = &self.columnar.layout;
         let mut columns: Vec<BesideColumn> = Vec::new();
         for binding in layout.bindings.iter().chain(&layout.conditions) {
@@ -99,7 +99,7 @@ impl Tables {
             };
             columns.push(BesideColumn { name, origin, steps: steps.to_vec(), values: StringBuilder::new() });
         }
-        Beside { lane: layout.lane, columns }
+        OriginColumns { lane: layout.lane, columns }
     }
 
     /// Takes a table in which each row is a record, with what [`Tables::beside`] gave of them among its columns.
@@ -151,7 +151,7 @@ impl Tables {
 
 /// What stands beside the payloads of some records: a row each.
 #[derive(Debug)]
-pub struct Beside {
+pub struct OriginColumns {
     lane: u32,
     columns: Vec<BesideColumn>,
 }
@@ -162,11 +162,11 @@ struct BesideColumn {
     name: String,
     origin: Origin,
     /// The way on from there.
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     values: StringBuilder,
 }
 
-impl Beside {
+impl OriginColumns {
     /// Notes what stands beside a payload.
     pub fn push(&mut self, record: &Record<'_>) {
         for column in &mut self.columns {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::Step;
+use crate::plan::PathStep;
 
 use super::binding::{Binding, Slot};
 use super::cell::category;
@@ -29,7 +29,7 @@ pub(super) const ROOT: usize = 0;
 
 /// A value that a key feeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Target {
+pub(super) struct KeyTarget {
     pub(super) slot: Slot,
     /// Index of the binding, for error messages.
     pub(super) binding: u16,
@@ -38,9 +38,9 @@ pub(super) struct Target {
 /// One key of an object.
 #[derive(Debug, Default)]
 pub(super) struct TrieKey {
-    pattern: Pattern,
+    pattern: KeyPattern,
     /// What its value feeds.
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Vec<KeyTarget>,
     /// What it leads to.
     pub(super) inner: Option<Inner>,
 }
@@ -48,7 +48,7 @@ pub(super) struct TrieKey {
 /// What is remembered of a key, and all that is asked of one whose value is a number for one column and nothing else: a
 /// cache line.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct KeyLink {
     /// The key that followed this one last time.
     next: usize,
     /// Serial number of the last record in which it was seen.
@@ -64,19 +64,19 @@ pub(super) struct Link {
     pub(super) factor: f64,
 }
 
-impl Default for Link {
+impl Default for KeyLink {
     fn default() -> Self {
         Self { next: HEAD, seen: 0, words: [1, 0], masks: [0, 0], length: 0, column: 0, factor: 1.0 }
     }
 }
 
-impl Link {
+impl KeyLink {
     /// Makes the value of a key a number; a longer key is read as others are.
-    fn read_number(&mut self, pattern: &Pattern, column: usize, factor: f64) {
+    fn read_number(&mut self, pattern: &KeyPattern, column: usize, factor: f64) {
         let bytes = [b",", pattern.bytes.as_slice()].concat();
         let (Ok(length), Ok(column)) = (u32::try_from(bytes.len()), u32::try_from(column)) else { return };
         if (2..=WORDS_BYTES).contains(&bytes.len()) {
-            let Pattern { words, masks, .. } = Pattern::of(bytes);
+            let KeyPattern { words, masks, .. } = KeyPattern::of(bytes);
             *self = Self { words, masks, length, column, factor, ..*self };
         }
     }
@@ -102,7 +102,7 @@ struct Index {
 }
 
 impl Index {
-    fn new(links: &[Link]) -> Self {
+    fn new(links: &[KeyLink]) -> Self {
         let numbers = (0..).zip(links).filter(|(_, link)| link.length > 0);
         let mut index = Self { slots: vec![HEAD; (2 * numbers.clone().count()).next_power_of_two()] };
         for (position, link) in numbers {
@@ -121,7 +121,7 @@ impl Index {
     }
 
     /// The key that these bytes begin with, behind a comma.
-    fn find(&self, links: &[Link], bytes: [u64; 2]) -> Option<usize> {
+    fn find(&self, links: &[KeyLink], bytes: [u64; 2]) -> Option<usize> {
         if self.slots.len() < 2 || bytes[0] & 0xffff != u64::from(u16::from_le_bytes(*b",\"")) {
             return None;
         }
@@ -164,13 +164,13 @@ impl Inner {
 
 /// The bytes `"key":`, ready for comparison.
 #[derive(Debug, Default)]
-struct Pattern {
+struct KeyPattern {
     bytes: Vec<u8>,
     words: [u64; 2],
     masks: [u64; 2],
 }
 
-impl Pattern {
+impl KeyPattern {
     /// The pattern of a key; an empty one, which matches nothing, for a key that JSON writes with escapes.
     fn new(name: &[u8]) -> Self {
         if name.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
@@ -218,7 +218,7 @@ pub(super) struct TrieNode {
     /// [`HEAD`], the mapped keys, then unmapped ones that were met.
     keys: Vec<TrieKey>,
     /// For each key.
-    links: Vec<Link>,
+    links: Vec<KeyLink>,
     /// Of the links of numbers.
     index: Index,
     /// Names of the mapped keys; the code is the position in `keys` less one.
@@ -247,7 +247,7 @@ impl TrieNode {
     fn new() -> Self {
         Self {
             keys: vec![TrieKey::default()],
-            links: vec![Link::default()],
+            links: vec![KeyLink::default()],
             index: Index::default(),
             names: Dictionary::default(),
             n_mapped: 0,
@@ -291,7 +291,7 @@ impl TrieNode {
     /// The key that is expected after `previous`, if it stands at a place of the text behind a comma, is a number for
     /// one column, and was not met in this record.
     #[inline]
-    pub(super) fn number(&self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &Link)> {
+    pub(super) fn number(&self, previous: usize, text: &[u8], at: usize, serial: u64) -> Option<(usize, &KeyLink)> {
         let next = self.links[previous].next;
         let link = &self.links[next];
         let is_here = link.is_at(words(*text.get(at..)?.first_chunk()?)) && link.seen != serial;
@@ -334,7 +334,7 @@ impl TrieNode {
     /// The position of an unmapped key, remembered from now on.
     fn extra(&mut self, name: &[u8]) -> usize {
         let first = self.n_mapped + 1;
-        let pattern = Pattern::new(name);
+        let pattern = KeyPattern::new(name);
         if let Some(found) = self.keys[first..].iter().position(|key| key.pattern.bytes == pattern.bytes) {
             return first + found;
         }
@@ -342,20 +342,20 @@ impl TrieNode {
         self.n_extras += 1;
         if key == self.keys.len() {
             self.keys.push(TrieKey::default());
-            self.links.push(Link::default());
+            self.links.push(KeyLink::default());
         }
         self.keys[key].pattern = pattern;
         key
     }
 
     /// The position of a mapped key, made if need be. Only while the tree is built.
-    fn mapped(&mut self, step: &Step) -> usize {
+    fn mapped(&mut self, step: &PathStep) -> usize {
         let name = step.to_string();
         let key = self.names.intern(name.as_bytes()).cast_unsigned() as usize + 1;
         if key == self.keys.len() {
             self.links[key - 1].next = key;
-            self.keys.push(TrieKey { pattern: Pattern::new(name.as_bytes()), ..TrieKey::default() });
-            self.links.push(Link::default());
+            self.keys.push(TrieKey { pattern: KeyPattern::new(name.as_bytes()), ..TrieKey::default() });
+            self.links.push(KeyLink::default());
             self.n_mapped += 1;
             self.note(step, key);
         }
@@ -363,15 +363,15 @@ impl TrieNode {
     }
 
     /// Notes where in a list a new key stands.
-    fn note(&mut self, step: &Step, position: usize) {
+    fn note(&mut self, step: &PathStep, position: usize) {
         match step {
-            Step::Key(_) => {}
-            Step::Index(at) => {
+            PathStep::Key(_) => {}
+            PathStep::Index(at) => {
                 let at = *at as usize;
                 self.places.resize(self.places.len().max(at + 1), HEAD);
                 self.places[at] = position;
             }
-            Step::Named(key, text) => {
+            PathStep::Named(key, text) => {
                 let text = category(text).to_owned();
                 self.named.push(Arc::new(NamedElement { key: key.clone(), text, position }));
             }
@@ -387,7 +387,7 @@ pub(super) struct Trie {
 
 impl Trie {
     /// The tree of these bindings; `locate` gives the way to each in the record, or `None` when it is not in there.
-    pub(super) fn new(bindings: &[Binding], locate: impl Fn(&Binding) -> Option<Vec<Step>>) -> Self {
+    pub(super) fn new(bindings: &[Binding], locate: impl Fn(&Binding) -> Option<Vec<PathStep>>) -> Self {
         let mut trie = Self { nodes: vec![TrieNode::new()] };
         for (binding, index) in bindings.iter().zip(0..) {
             if let Some(steps) = locate(binding) {
@@ -410,12 +410,12 @@ impl Trie {
         self.nodes[ROOT].names.find(name).map(|code| code.cast_unsigned() as usize + 1)
     }
 
-    fn insert(&mut self, steps: &[Step], binding: &Binding, index: u16) {
+    fn insert(&mut self, steps: &[PathStep], binding: &Binding, index: u16) {
         let Some((last, parents)) = steps.split_last() else { return };
         let mut node = ROOT;
         for (step, next) in parents.iter().zip(&steps[1..]) {
             let key = self.nodes[node].mapped(step);
-            let inner = self.inner(node, key, !matches!(next, Step::Key(_)));
+            let inner = self.inner(node, key, !matches!(next, PathStep::Key(_)));
             let way = self.nodes[node].keys[key].inner.as_mut().expect("just made");
             way.is_in_text |= binding.path.texts.are_json;
             node = inner;
@@ -424,9 +424,9 @@ impl Trie {
         let TrieNode { keys, links, .. } = &mut self.nodes[node];
         let (key, link) = (&mut keys[position], &mut links[position]);
         let slot = if binding.path.texts.pattern.is_some() { Slot::Part } else { binding.slot };
-        key.targets.push(Target { slot, binding: index });
+        key.targets.push(KeyTarget { slot, binding: index });
         match (key.inner, key.targets.as_slice()) {
-            (None, &[Target { slot: Slot::Number { column, factor }, .. }]) => {
+            (None, &[KeyTarget { slot: Slot::Number { column, factor }, .. }]) => {
                 link.read_number(&key.pattern, column, factor);
             }
             _ => link.read_none(),
@@ -455,7 +455,7 @@ mod tests {
     fn node(names: &[&str]) -> TrieNode {
         let mut node = TrieNode::new();
         for name in names {
-            node.mapped(&Step::Key((*name).to_owned()));
+            node.mapped(&PathStep::Key((*name).to_owned()));
         }
         node
     }
@@ -463,14 +463,14 @@ mod tests {
     #[test]
     fn patterns_match_whole_keys_only() {
         for name in ["a", "thirteen_char", "exactly_14_chr", "a_name_longer_than_sixteen_bytes", ""] {
-            let pattern = Pattern::new(name.as_bytes());
+            let pattern = KeyPattern::new(name.as_bytes());
             assert!(pattern.begins(format!("\"{name}\":").as_bytes()));
             assert!(pattern.begins(format!("\"{name}\":1,\"and so on\":2}}").as_bytes()));
             assert!(!pattern.begins(format!("\"{name}x\":1,\"and so on\":2}}").as_bytes()));
             assert!(!pattern.begins(b"\"") && !pattern.begins(b""));
         }
-        assert!(!Pattern::new(b"a\"b").begins(b"\"a\"b\": 1, and so on and on"));
-        assert!(!Pattern::default().begins(b"anything at all, even if it is long"));
+        assert!(!KeyPattern::new(b"a\"b").begins(b"\"a\"b\": 1, and so on and on"));
+        assert!(!KeyPattern::default().begins(b"anything at all, even if it is long"));
     }
 
     #[test]

@@ -11,18 +11,18 @@ use arrow_select::filter::{FilterBuilder, FilterPredicate};
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{ALL_VERSIONS, EventKind, OTHER, Poison, Reject};
-use crate::plan::{Plan, Role, Task};
+use crate::plan::{ColumnRole, Plan, Task};
 
-use super::binding::{Layout, Slot, task};
+use super::binding::{Slot, SourceLayout, task};
 
 /// Why one row is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RowRefusal {
     pub(super) reason: Poison,
     pub(super) detail: String,
 }
 
-impl Refusal {
+impl RowRefusal {
     /// The finding as a reject of a row of a record.
     pub(super) fn into_reject(self, offset: i64, row: u32) -> Reject {
         Reject { offset, row, reason: self.reason, detail: self.detail }
@@ -30,10 +30,15 @@ impl Refusal {
 }
 
 /// Findings by row; the first one of a row counts.
-pub(super) type Findings = BTreeMap<usize, Refusal>;
+pub(super) type Findings = BTreeMap<usize, RowRefusal>;
 
 /// The rows of a batch in which nothing is wrong, and what is wrong with the others. `findings`: what is known already.
-pub(super) fn sift(plan: &Plan, layout: &Layout, batch: EventBatch, findings: Findings) -> (EventBatch, Findings) {
+pub(super) fn sift(
+    plan: &Plan,
+    layout: &SourceLayout,
+    batch: EventBatch,
+    findings: Findings,
+) -> (EventBatch, Findings) {
     let findings = check(plan, layout, &batch, findings);
     if findings.is_empty() {
         return (batch, findings);
@@ -45,7 +50,7 @@ pub(super) fn sift(plan: &Plan, layout: &Layout, batch: EventBatch, findings: Fi
 /// The same of those rows alone that are taken.
 pub(super) fn sift_taken(
     plan: &Plan,
-    layout: &Layout,
+    layout: &SourceLayout,
     batch: &EventBatch,
     findings: Findings,
     taken: &[bool],
@@ -57,7 +62,7 @@ pub(super) fn sift_taken(
     (keep(batch, &good), findings)
 }
 
-fn check(plan: &Plan, layout: &Layout, batch: &EventBatch, findings: Findings) -> Findings {
+fn check(plan: &Plan, layout: &SourceLayout, batch: &EventBatch, findings: Findings) -> Findings {
     let mut check = Check { layout, batch, findings };
     check.required();
     check.times(plan);
@@ -66,7 +71,7 @@ fn check(plan: &Plan, layout: &Layout, batch: &EventBatch, findings: Findings) -
 }
 
 struct Check<'a> {
-    layout: &'a Layout,
+    layout: &'a SourceLayout,
     batch: &'a EventBatch,
     findings: Findings,
 }
@@ -138,10 +143,10 @@ impl Check<'_> {
         let is_probability = matches!(task, Some(Task::Binary | Task::Multiclass));
         for (column, values) in plan.columns.numeric.iter().zip(&batch.numeric) {
             match column.role {
-                Role::Score if is_probability => self.range(&column.name, values, is_improbable),
-                Role::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
-                Role::Score => self.range(&column.name, values, f64::is_infinite),
-                Role::Feature | Role::Measure => {}
+                ColumnRole::Score if is_probability => self.range(&column.name, values, is_improbable),
+                ColumnRole::Latency => self.range("latency_ms", values, |x| x < 0.0 || x.is_infinite()),
+                ColumnRole::Score => self.range(&column.name, values, f64::is_infinite),
+                ColumnRole::Feature | ColumnRole::Measure => {}
             }
         }
         match task {
@@ -168,7 +173,7 @@ impl Check<'_> {
         for row in 0..self.batch.len() {
             if let Some(detail) = detail(row) {
                 let detail = if detail.is_empty() { format!("{name}: missing") } else { format!("{name}: {detail}") };
-                self.findings.entry(row).or_insert(Refusal { reason, detail });
+                self.findings.entry(row).or_insert(RowRefusal { reason, detail });
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::judge::history::EarlierWindows;
-use crate::judge::measure::{Measure, Span};
+use crate::judge::measure::{Span, WindowMeasurement};
 use crate::judge::store::PaneStore;
 use crate::metric::Metric;
 use crate::metric::row::WindowRow;
@@ -22,25 +22,25 @@ use crate::trust::WindowTrust;
 
 /// The open window as it stood, with all that it takes to measure it.
 #[derive(Debug)]
-pub struct Look {
+pub struct OpenWindow {
     pub(super) plan: Arc<Plan>,
     pub(super) metrics: Vec<&'static dyn Metric>,
     pub(super) reference: Option<Arc<BTreeMap<String, Traffic>>>,
     pub(super) before: EarlierWindows,
     pub(super) span: Span,
-    pub(super) sums: Sums,
+    pub(super) sums: WindowSums,
 }
 
 /// What a window is made of.
 #[derive(Debug)]
-pub(crate) struct Sums {
+pub(crate) struct WindowSums {
     /// What its complete panes add up to.
     complete: Arc<CompletePanes>,
     /// What its open ones do.
     open: Groups<Traffic>,
 }
 
-impl Sums {
+impl WindowSums {
     pub(crate) fn nothing() -> Self {
         Self { complete: Arc::default(), open: Groups::new() }
     }
@@ -51,7 +51,7 @@ type CompletePanes = Vec<(GroupKey, Sealed<Traffic>)>;
 
 /// What has come of a step of a look.
 #[derive(Debug)]
-pub enum LookStep<T = Look> {
+pub enum LookStep<T = OpenWindow> {
     /// Nothing was counted since the last look.
     Unchanged,
     /// There is more to add up.
@@ -77,11 +77,11 @@ impl<T> LookStep<T> {
     }
 }
 
-impl Look {
+impl OpenWindow {
     /// The window's rows: provisional, never decided on. None when nothing is open.
     #[must_use]
     pub fn rows(self) -> Vec<WindowRow> {
-        let Self { plan, metrics, reference, before, span, sums: Sums { complete, open: mut groups } } = self;
+        let Self { plan, metrics, reference, before, span, sums: WindowSums { complete, open: mut groups } } = self;
         for (key, sealed) in complete.iter() {
             let slot = groups.slot(key, &plan);
             sealed.add_to(groups.cell(slot));
@@ -91,7 +91,8 @@ impl Look {
         let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
         // An open window's records are not all there to be told of.
         let trust = WindowTrust::default();
-        Measure { plan: &plan, metrics: &metrics, span, revision: 0, trust: &trust }.traffic(&views, &baselines)
+        WindowMeasurement { plan: &plan, metrics: &metrics, span, revision: 0, trust: &trust }
+            .traffic(&views, &baselines)
     }
 }
 
@@ -165,7 +166,7 @@ impl Early {
         span: Span,
         open: &[Open<'_>],
         groups: usize,
-    ) -> LookStep<Sums> {
+    ) -> LookStep<WindowSums> {
         let open = || open.iter().filter(|open| open.pane >= span.start);
         let basis = LookBasis::of(span, store.changes(), open());
         if self.adding.as_ref().is_none_or(|adding| !adding.basis.goes_on_as(&basis)) {
@@ -194,7 +195,7 @@ impl Early {
         }
         let Some(Adding { basis, open, .. }) = self.adding.take() else { return LookStep::Unchanged };
         self.seen = Some(basis);
-        LookStep::Done(Box::new(Sums { complete: Arc::clone(&self.complete), open }))
+        LookStep::Done(Box::new(WindowSums { complete: Arc::clone(&self.complete), open }))
     }
 
     /// Adds up the complete panes of a window, unless that was done.

@@ -63,13 +63,13 @@ impl Done {
 
 /// The windows that are not forgotten yet.
 #[derive(Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct WindowHistory {
     windows: BTreeMap<Span, Done>,
     /// Keys of their views, each once.
     keys: BTreeSet<Arc<ViewKey>>,
 }
 
-impl History {
+impl WindowHistory {
     /// What is known of a window.
     pub(crate) fn get(&self, span: Span) -> Option<&Done> {
         self.windows.get(&span)

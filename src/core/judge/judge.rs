@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::early::{Early, Look, LookStep, Sums};
+use crate::judge::early::{Early, LookStep, OpenWindow, WindowSums};
 use crate::judge::effects::Effects;
-use crate::judge::history::{Done, History};
+use crate::judge::history::{Done, WindowHistory};
 use crate::judge::late::Missed;
-use crate::judge::measure::{Measure, Span, coverages};
+use crate::judge::measure::{Span, WindowMeasurement, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
 use crate::judge::store::PaneStore;
@@ -23,7 +23,7 @@ use crate::plan::{Baseline, Plan, WindowKind};
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::{Spill, Traffic};
 use crate::trust::WindowTrust;
-use crate::verdict::judged::{Counts, Judged, Kind, Seen};
+use crate::verdict::judged::{ActiveVersion, Judged, JudgedKind, VersionCounts};
 use crate::verdict::policy::{Outgoing, Policy};
 use crate::verdict::{Command, RolloutState, Scheduled, decision::Exposure};
 
@@ -38,13 +38,13 @@ pub(super) struct Due {
 /// What a judgement has found.
 struct JudgedRows<'a> {
     rows: Vec<WindowRow>,
-    seen: Vec<Seen>,
-    newest: &'a Counts<'a>,
+    seen: Vec<ActiveVersion>,
+    newest: &'a VersionCounts<'a>,
     trust: &'a WindowTrust,
 }
 
-fn seen(of: &ViewKey, coverage: Option<f64>) -> Seen {
-    Seen { model: of.model.clone(), version: of.version.clone(), coverage }
+fn seen(of: &ViewKey, coverage: Option<f64>) -> ActiveVersion {
+    ActiveVersion { model: of.model.clone(), version: of.version.clone(), coverage }
 }
 
 /// What is judged.
@@ -71,7 +71,7 @@ pub struct Judge {
     pub(super) missed: BTreeMap<u32, Missed>,
     pub(super) store: PaneStore,
     pub(super) due: BTreeSet<Due>,
-    pub(super) history: History,
+    pub(super) history: WindowHistory,
     /// Start of the at-least-n window that is being filled.
     pub(super) run_start: Option<Micros>,
     pub(super) needed_from: Micros,
@@ -105,7 +105,7 @@ impl Judge {
             missed: BTreeMap::new(),
             store: PaneStore::default(),
             due: BTreeSet::new(),
-            history: History::default(),
+            history: WindowHistory::default(),
             run_start: None,
             needed_from: Micros::MIN,
             emit_from: Micros::MIN,
@@ -262,9 +262,9 @@ impl Judge {
             from if from == span.start => None,
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
-        let newest = Counts::Traffic(newest.as_ref().unwrap_or(&views));
+        let newest = VersionCounts::Traffic(newest.as_ref().unwrap_or(&views));
         let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
-        self.settle(span, (span.end, Kind::Traffic), revision, found, effects);
+        self.settle(span, (span.end, JudgedKind::Traffic), revision, found, effects);
     }
 
     /// Where the part of a window starts that no window before it held: evidence must not count an event twice.
@@ -284,7 +284,7 @@ impl Judge {
         let before = self.history.before(&self.plan, span);
         let earlier = |baseline: &Baseline| before.get(&self.plan, baseline);
         let baselines = Baselines { reference: self.reference.as_deref(), earlier: &earlier };
-        Measure { plan: &self.plan, metrics: &self.metrics, span, revision, trust }.traffic(views, &baselines)
+        WindowMeasurement { plan: &self.plan, metrics: &self.metrics, span, revision, trust }.traffic(views, &baselines)
     }
 
     pub(super) fn judge_quality(&mut self, due: Due, with_late: bool, effects: &mut Effects) {
@@ -299,7 +299,7 @@ impl Judge {
         let groups = self.store.quality(&self.plan, span.start, span.end, with_late);
         let views = view::roll_up(&self.plan, &groups);
         let scored = || self.history.get(span).into_iter().flat_map(Done::scored);
-        let measure = Measure { plan: &self.plan, metrics: &self.metrics, span, revision, trust: &trust };
+        let measure = WindowMeasurement { plan: &self.plan, metrics: &self.metrics, span, revision, trust: &trust };
         let rows = measure.quality(&views, scored());
         let whole = coverages(&views, scored()).filter(|(key, _)| key.segment.is_empty());
         let seen = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
@@ -307,16 +307,16 @@ impl Judge {
             from if from == span.start => views,
             from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
         };
-        let newest = Counts::Quality(&newest);
+        let newest = VersionCounts::Quality(&newest);
         let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
-        self.settle(span, (due.at, Kind::Quality), revision, found, effects);
+        self.settle(span, (due.at, JudgedKind::Quality), revision, found, effects);
     }
 
     /// Hands rows to the policy (first judgements only: a revision never decides) and out.
     fn settle(
         &mut self,
         span: Span,
-        order: (Micros, Kind),
+        order: (Micros, JudgedKind),
         revision: u32,
         found: JudgedRows<'_>,
         effects: &mut Effects,
@@ -349,7 +349,7 @@ impl Judge {
                 trust,
                 exposure: &exposure,
                 baselines,
-                offsets: store.offsets(plan, span.start, span.end, order.1 == Kind::Quality),
+                offsets: store.offsets(plan, span.start, span.end, order.1 == JudgedKind::Quality),
             };
             let Outgoing { decisions, states, ledgers } = policy.judge(&judged);
             effects.decisions.extend(decisions);
@@ -413,7 +413,7 @@ impl Judge {
             let nothing = Span { start: Micros::MIN, end: Micros::MIN };
             let is_new = self.early.nothing();
             return if is_new {
-                LookStep::Done(Box::new(self.look(nothing, Sums::nothing())))
+                LookStep::Done(Box::new(self.look(nothing, WindowSums::nothing())))
             } else {
                 LookStep::Unchanged
             };
@@ -428,8 +428,8 @@ impl Judge {
         self.early.step(&self.plan, &self.store, span, &open, groups).map(|sums| self.look(span, sums))
     }
 
-    fn look(&self, span: Span, sums: Sums) -> Look {
-        Look {
+    fn look(&self, span: Span, sums: WindowSums) -> OpenWindow {
+        OpenWindow {
             plan: Arc::clone(&self.plan),
             metrics: self.metrics.clone(),
             reference: self.reference.clone(),

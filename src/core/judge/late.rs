@@ -11,7 +11,7 @@ use crate::event::{EventKind, Micros};
 use crate::judge::history::Done;
 use crate::judge::measure::Span;
 use crate::plan::WindowKind;
-use crate::scan::{Body, Counts, LabelCounts, Partial};
+use crate::scan::{Body, LabelCounts, LaneCounts, Partial};
 
 /// What a lane told of when some window that it belongs to was not revised any more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Missed {
     pub labels: u64,
 }
 
-impl From<Missed> for Counts {
+impl From<Missed> for LaneCounts {
     fn from(Missed { events, labels }: Missed) -> Self {
         Self { late: events, labels: LabelCounts { expired: labels, ..LabelCounts::default() }, ..Self::default() }
     }

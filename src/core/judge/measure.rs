@@ -1,9 +1,9 @@
 //! Views to rows: every metric of the plan, on every column it can read, against every baseline there is.
 
 use crate::event::Micros;
-use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
+use crate::metric::row::{ALL_VERSIONS, RowStatus, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
-use crate::metric::{Context, Metric, Quantiles, Reading, Reads, Side, Value};
+use crate::metric::{Context, Metric, MetricResult, Quantiles, Reads, Side, Value};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::trust::WindowTrust;
@@ -28,7 +28,7 @@ pub(crate) fn coverages<'a>(
 }
 
 /// Computes rows.
-pub(crate) struct Measure<'a> {
+pub(crate) struct WindowMeasurement<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) metrics: &'a [&'static dyn Metric],
     pub(crate) span: Span,
@@ -36,7 +36,7 @@ pub(crate) struct Measure<'a> {
     pub(crate) trust: &'a WindowTrust,
 }
 
-impl Measure<'_> {
+impl WindowMeasurement<'_> {
     /// Rows of traffic metrics.
     pub(crate) fn traffic<'a>(&self, views: &'a Views<Traffic>, baselines: &Baselines<'a>) -> Vec<WindowRow> {
         let mut rows = Vec::new();
@@ -163,11 +163,11 @@ impl Measure<'_> {
         }
     }
 
-    fn row(&self, key: &ViewKey, baseline: &str, column: &str, metric: &str, reading: Reading) -> WindowRow {
+    fn row(&self, key: &ViewKey, baseline: &str, column: &str, metric: &str, reading: MetricResult) -> WindowRow {
         let (status, value) = match reading.value {
-            Value::Number(number) => (Status::Ok, Some(number)),
-            Value::Insufficient { .. } => (Status::Insufficient, None),
-            Value::Undefined => (Status::Undefined, None),
+            Value::Number(number) => (RowStatus::Ok, Some(number)),
+            Value::Insufficient { .. } => (RowStatus::Insufficient, None),
+            Value::Undefined => (RowStatus::Undefined, None),
         };
         let reference = self.plan.reference.as_ref().filter(|_| baseline == Baseline::Reference.name());
         WindowRow {

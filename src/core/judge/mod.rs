@@ -14,8 +14,8 @@ mod sealed;
 mod store;
 mod trust;
 
-pub use crate::metric::row::{ALL_VERSIONS, Status, WindowRow};
-pub use early::{Look, LookStep};
+pub use crate::metric::row::{ALL_VERSIONS, RowStatus, WindowRow};
+pub use early::{LookStep, OpenWindow};
 pub use effects::Effects;
 pub use judge::Judge;
 pub use late::Missed;

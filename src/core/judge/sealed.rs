@@ -11,7 +11,7 @@ use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
 
 /// What a partial has counted.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Counted {
+pub(crate) enum SealedContent {
     Traffic(Sealed<Traffic>),
     InTime(Sealed<Quality>),
     Late(Sealed<Quality>),
@@ -19,7 +19,7 @@ pub(crate) enum Counted {
     Intake(Intake),
 }
 
-impl Counted {
+impl SealedContent {
     pub(crate) fn new(body: &Body, inputs: Inputs) -> Self {
         match body {
             Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
@@ -78,7 +78,7 @@ pub struct SealedPartial {
     pub part: u8,
     upto: i64,
     inputs: Inputs,
-    counted: Counted,
+    counted: SealedContent,
 }
 
 impl SealedPartial {
@@ -86,7 +86,7 @@ impl SealedPartial {
     #[must_use]
     pub fn new(partial: &Partial) -> Self {
         let Partial { lane, source, pane, ref group, upto, ref body, inputs } = *partial;
-        let (group, part, counted) = (group.clone(), body.part(), Counted::new(body, inputs));
+        let (group, part, counted) = (group.clone(), body.part(), SealedContent::new(body, inputs));
         Self { lane, source, pane, group, part, upto, inputs, counted }
     }
 

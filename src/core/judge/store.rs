@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Micros;
-use crate::judge::sealed::Counted;
+use crate::judge::sealed::SealedContent;
 use crate::judge::trust::Accounts;
 use crate::plan::Plan;
 use crate::scan::frame::{DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
@@ -36,7 +36,7 @@ impl Cell for Quality {
 #[derive(Debug, Clone)]
 struct KeptPartial {
     upto: i64,
-    counted: Counted,
+    counted: SealedContent,
 }
 
 /// The panes that are still needed.
@@ -82,7 +82,7 @@ impl PaneStore {
         if part <= IN_TIME {
             self.inputs.entry(pane).or_default().insert((part, source, lane), inputs);
         }
-        let counted = Counted::new(&body, inputs);
+        let counted = SealedContent::new(&body, inputs);
         match known {
             // What it says stays the same up to here: something older must not replace it.
             Some(known) if known.counted == counted => {
@@ -105,7 +105,7 @@ impl PaneStore {
         group
     }
 
-    fn counted(&self, start: Micros, end: Micros) -> impl Iterator<Item = (&GroupKey, &Counted)> {
+    fn counted(&self, start: Micros, end: Micros) -> impl Iterator<Item = (&GroupKey, &SealedContent)> {
         let slots = self.panes.range(start..end).flat_map(|(_, slots)| slots);
         slots.map(|((key, ..), kept)| (&**key, &kept.counted))
     }
@@ -115,7 +115,7 @@ impl PaneStore {
         merge(
             plan,
             self.counted(start, end).filter_map(|(key, counted)| match counted {
-                Counted::Traffic(traffic) => Some((key, traffic)),
+                SealedContent::Traffic(traffic) => Some((key, traffic)),
                 _ => None,
             }),
         )
@@ -126,8 +126,8 @@ impl PaneStore {
         merge(
             plan,
             self.counted(start, end).filter_map(|(key, counted)| match counted {
-                Counted::InTime(quality) => Some((key, quality)),
-                Counted::Late(quality) if with_late => Some((key, quality)),
+                SealedContent::InTime(quality) => Some((key, quality)),
+                SealedContent::Late(quality) if with_late => Some((key, quality)),
                 _ => None,
             }),
         )
@@ -135,7 +135,7 @@ impl PaneStore {
 
     /// Whether any label came late for the panes in `[start, end)`.
     pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
-        self.counted(start, end).any(|(_, counted)| matches!(counted, Counted::Late(_)))
+        self.counted(start, end).any(|(_, counted)| matches!(counted, SealedContent::Late(_)))
     }
 
     /// The share of traffic declared last for a version before `end`.
@@ -148,7 +148,7 @@ impl PaneStore {
     fn shares(&self, end: Micros) -> impl Iterator<Item = (&GroupKey, &DeclaredShare, (u16, u32, Inputs))> {
         let slots = self.panes.range(..end).flat_map(|(_, slots)| slots);
         slots.filter_map(move |((key, lane, source, _), kept)| match &kept.counted {
-            Counted::Exposure(declared, inputs) if declared.at < end => {
+            SealedContent::Exposure(declared, inputs) if declared.at < end => {
                 Some((&**key, declared, (*source, *lane, *inputs)))
             }
             _ => None,
@@ -223,14 +223,14 @@ impl PaneStore {
         let (traffic, quality) = self.shared_upto.unwrap_or((Micros::MIN, Micros::MIN));
         self.shared_upto = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (_, slots) in range_mut(&mut self.panes, traffic, traffic_before) {
-            share_part(plan, slots, 0, Counted::Traffic, |counted| match counted {
-                Counted::Traffic(sealed) => Some(sealed),
+            share_part(plan, slots, 0, SealedContent::Traffic, |counted| match counted {
+                SealedContent::Traffic(sealed) => Some(sealed),
                 _ => None,
             });
         }
         for (_, slots) in range_mut(&mut self.panes, quality, quality_before) {
-            share_part(plan, slots, 1, Counted::InTime, |counted| match counted {
-                Counted::InTime(sealed) => Some(sealed),
+            share_part(plan, slots, 1, SealedContent::InTime, |counted| match counted {
+                SealedContent::InTime(sealed) => Some(sealed),
                 _ => None,
             });
         }
@@ -244,9 +244,9 @@ impl PaneStore {
         self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
             slots.retain(|_, kept| match kept.counted {
-                Counted::Traffic(_) => pane >= traffic_before,
-                Counted::InTime(_) | Counted::Late(_) => pane >= quality_before,
-                Counted::Exposure(..) | Counted::Intake(_) => true,
+                SealedContent::Traffic(_) => pane >= traffic_before,
+                SealedContent::InTime(_) | SealedContent::Late(_) => pane >= quality_before,
+                SealedContent::Exposure(..) | SealedContent::Intake(_) => true,
             });
         }
         self.release_shares(traffic_before.min(quality_before));
@@ -277,8 +277,8 @@ fn share_part<T: Cell + Seal>(
     plan: &Plan,
     slots: &mut BTreeMap<PartialKey, KeptPartial>,
     part: u8,
-    as_counted: fn(Sealed<T>) -> Counted,
-    of_part: fn(&Counted) -> Option<&Sealed<T>>,
+    as_counted: fn(Sealed<T>) -> SealedContent,
+    of_part: fn(&SealedContent) -> Option<&Sealed<T>>,
 ) {
     let mut of_group: BTreeMap<Arc<GroupKey>, Vec<PartialKey>> = BTreeMap::new();
     for slot in slots.keys().filter(|slot| slot.3 == part) {

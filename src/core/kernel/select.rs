@@ -24,13 +24,13 @@ pub struct Skipped {
 
 /// The rows that are wanted of every column of a batch.
 #[derive(Debug, Clone)]
-pub struct Rows<'a> {
+pub struct SelectedRows<'a> {
     list: &'a [u32],
     /// A bit per row, from the first word with a wanted one on; none where few rows are wanted.
     bits: Vec<u64>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SelectedRows<'a> {
     /// Takes increasing rows.
     #[must_use]
     pub fn new(list: &'a [u32]) -> Self {
@@ -47,7 +47,12 @@ impl<'a> Rows<'a> {
 
 /// Hands the finite values of `rows` to `each`, in their order and in blocks; nulls, and what is NaN or infinite, are
 /// counted and left out.
-pub fn present(values: &[f64], nulls: Option<&NullBuffer>, rows: &Rows, mut each: impl FnMut(&[f64])) -> Skipped {
+pub fn present(
+    values: &[f64],
+    nulls: Option<&NullBuffer>,
+    rows: &SelectedRows,
+    mut each: impl FnMut(&[f64]),
+) -> Skipped {
     let (mut n_present, mut nan) = (0, 0);
     let mut hand_on = |block: &mut [f64]| {
         let n = block.len();
@@ -79,7 +84,7 @@ fn pick(values: &[f64], is_valid: impl Fn(usize) -> bool, rows: &[u32], hand_on:
 }
 
 /// Goes over all values from the first wanted row to the last, and keeps those whose bit is set in both words.
-fn sweep(values: &[f64], valid: impl Iterator<Item = u64>, rows: &Rows, hand_on: &mut impl FnMut(&mut [f64])) {
+fn sweep(values: &[f64], valid: impl Iterator<Item = u64>, rows: &SelectedRows, hand_on: &mut impl FnMut(&mut [f64])) {
     let from = rows.list.first().map_or(0, |&first| first as usize / WORD);
     let mut block = [0.0; ROOM];
     let mut n = 0;
@@ -114,7 +119,7 @@ mod tests {
 
     fn picked(values: &[f64], nulls: Option<&NullBuffer>, rows: &[u32]) -> (Vec<f64>, Skipped) {
         let mut seen = Vec::new();
-        let skipped = present(values, nulls, &Rows::new(rows), |block| seen.extend_from_slice(block));
+        let skipped = present(values, nulls, &SelectedRows::new(rows), |block| seen.extend_from_slice(block));
         (seen, skipped)
     }
 

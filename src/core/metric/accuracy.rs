@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Scores, Spec, Worse};
+use crate::metric::spec::{Scores, Spec, Visibility, WorseDirection};
 use crate::plan::Task;
 use crate::summary::Quality;
 
@@ -20,11 +20,11 @@ pub(super) static ACCURACY: OneSided<Quality> = OneSided {
         name: "accuracy",
         help: "Share of answers that were right.",
         unit: "ratio",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "right / n",
         source: "definition",
         scores: Scores::Unread,
-        shown: &[Place::Summary, Place::Figures],
+        shown: &[Visibility::Summary, Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

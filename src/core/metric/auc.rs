@@ -13,8 +13,8 @@
 
 use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{Place, Spec, Worse};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{Spec, Visibility, WorseDirection};
 use crate::plan::QualityPlan;
 use crate::summary::{Quality, Refined};
 
@@ -23,10 +23,10 @@ pub(super) static AUC: OneSided<Quality> = OneSided {
     spec: Spec {
         name: "auc",
         help: "Area under the ROC curve: the chance that a positive case scores above a negative one.",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "(pairs won + ties / 2) / pairs",
         source: "Hanley and McNeil 1982",
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "fine_bins",
@@ -35,7 +35,7 @@ pub(super) static AUC: OneSided<Quality> = OneSided {
 };
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
-fn auc(quality: &Quality, plan: &QualityPlan) -> Measured {
+fn auc(quality: &Quality, plan: &QualityPlan) -> FormulaResult {
     let positives = u128::from(quality.positive);
     let pairs = positives * (u128::from(quality.n) - positives);
     if pairs == 0 {
@@ -52,5 +52,5 @@ fn auc(quality: &Quality, plan: &QualityPlan) -> Measured {
         negatives_below += negative;
     }
     let share = |twice: u128| twice as f64 / (2 * pairs) as f64;
-    Measured::from(share(won)).within(share(won - open), share(won + open)).over(bins.len())
+    FormulaResult::from(share(won)).within(share(won - open), share(won + open)).over(bins.len())
 }

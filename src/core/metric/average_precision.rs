@@ -13,8 +13,8 @@
 
 use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::OneSided;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{Spec, Worse};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{Spec, WorseDirection};
 use crate::plan::QualityPlan;
 use crate::summary::{Quality, Refined};
 
@@ -23,7 +23,7 @@ pub(super) static AVERAGE_PRECISION: OneSided<Quality> = OneSided {
     spec: Spec {
         name: "average_precision",
         help: "Mean precision over all levels of recall.",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "sum (recall gained) precision",
         source: "Davis and Goadrich 2006",
         ..Spec::QUALITY
@@ -36,7 +36,7 @@ pub(super) static AVERAGE_PRECISION: OneSided<Quality> = OneSided {
 /// Of `k` positives and `l` negatives in a bin, none can be reached at a precision above that of all positives first,
 /// or below that of the first positive after all negatives.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn average_precision(quality: &Quality, plan: &QualityPlan) -> Measured {
+fn average_precision(quality: &Quality, plan: &QualityPlan) -> FormulaResult {
     if quality.positive == 0 || quality.positive == quality.n {
         return None.into();
     }
@@ -60,5 +60,5 @@ fn average_precision(quality: &Quality, plan: &QualityPlan) -> Measured {
         high += gained * most;
         (above, positives_above) = (n, positive);
     }
-    Measured::from(value).within(low, high).over(bins.len())
+    FormulaResult::from(value).within(low, high).over(bins.len())
 }

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Scores, Spec, Worse};
+use crate::metric::spec::{Reads, Scores, Spec, Visibility, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -20,11 +20,11 @@ pub(super) static BASE_RATE: OneSided<Quality> = OneSided {
         help: "Share of positive labels.",
         reads: Reads::Binary,
         unit: "ratio",
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         formula: "positive / n",
         source: "definition",
         scores: Scores::Unread,
-        shown: &[Place::Summary, Place::Figures],
+        shown: &[Visibility::Summary, Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{LINE, Place, Reads, Spec, Worse};
+use crate::metric::spec::{LINE, Reads, Spec, Visibility, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -21,10 +21,10 @@ pub(super) static BIAS: OneSided<Quality> = OneSided {
         reads: Reads::Regression,
         unit: "label's unit",
         range: LINE,
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         formula: "mean (s - y)",
         source: "definition",
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact_sum",

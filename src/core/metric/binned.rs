@@ -2,8 +2,8 @@
 
 use crate::metric::ks::is_one_number;
 use crate::metric::one_sided::mean;
-use crate::metric::reading::Measured;
-use crate::metric::{Context, Metric, Reading, Side, Spec};
+use crate::metric::reading::FormulaResult;
+use crate::metric::{Context, Metric, MetricResult, Side, Spec};
 use crate::summary::Refined;
 use crate::summary::quality::ReliabilityBin;
 
@@ -43,14 +43,15 @@ impl Metric for Binned {
         &self.spec
     }
 
-    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
+    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<MetricResult> {
         let Side::Quality(quality) = current else { return Vec::new() };
         if !self.spec.admits(context) {
             return Vec::new();
         }
-        let measured = |bins: &[ReliabilityBin]| Measured::from((self.of)(&filled(bins, quality.n))).over(bins.len());
-        let reading = |convention, measured: &dyn Fn() -> Measured| {
-            Reading::new(&self.spec, convention, (quality.n, None), measured)
+        let measured =
+            |bins: &[ReliabilityBin]| FormulaResult::from((self.of)(&filled(bins, quality.n))).over(bins.len());
+        let reading = |convention, measured: &dyn Fn() -> FormulaResult| {
+            MetricResult::new(&self.spec, convention, (quality.n, None), measured)
         };
         let width = quality.width.iter().filter(|_| self.equal_width);
         let width = width.map(|bins| reading(format!("equal_width_{}", bins.len()), &|| measured(bins)));

@@ -11,7 +11,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Margin, Place, Spec};
+use crate::metric::spec::{MarginKind, Spec, Visibility};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -21,8 +21,8 @@ pub(super) static BRIER: OneSided<Quality> = OneSided {
         help: "Mean squared error of the probability.",
         formula: "mean (s - y)^2",
         source: "Brier 1950",
-        margin: Margin::Part,
-        shown: &[Place::Summary, Place::Dashboard, Place::History, Place::Figures],
+        margin: MarginKind::Part,
+        shown: &[Visibility::Summary, Visibility::Dashboard, Visibility::History, Visibility::Figures],
         ..Spec::CALIBRATION
     },
     convention: "exact_sum",

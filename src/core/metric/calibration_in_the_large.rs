@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Place, Spec, Worse};
+use crate::metric::spec::{Spec, Visibility, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -19,10 +19,10 @@ pub(super) static CALIBRATION_IN_THE_LARGE: OneSided<Quality> = OneSided {
         name: "calibration_in_the_large",
         help: "Mean label minus mean score.",
         range: (-1.0, 1.0),
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         formula: "mean y - mean s",
         source: "Cox 1958",
-        shown: &[Place::Summary, Place::History, Place::Figures],
+        shown: &[Visibility::Summary, Visibility::History, Visibility::Figures],
         ..Spec::CALIBRATION
     },
     convention: "exact_sum",

@@ -14,7 +14,7 @@
 use crate::infer::chi_square_sf;
 use crate::metric::distance::{Distance, Variant};
 use crate::metric::paired::Paired;
-use crate::metric::reading::Measured;
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{Spec, UPWARDS};
 
 /// See the head of this file.
@@ -29,7 +29,7 @@ pub(super) static CHI_SQUARE: Distance = Distance {
     },
     variants: &[Variant::own("uncorrected", |paired| {
         let Some(statistic) = statistic(paired) else { return None.into() };
-        Measured::from(statistic).with_p(chi_square_sf(statistic, paired.dof()))
+        FormulaResult::from(statistic).with_p(chi_square_sf(statistic, paired.dof()))
     })],
 };
 

@@ -14,22 +14,22 @@
 //! **Cost**: one pass over the fine bins, in integers.
 
 use crate::infer::mann_whitney::mann_whitney;
-use crate::metric::contrast::Contrast;
+use crate::metric::contrast::ContrastMetric;
 use crate::metric::ks::is_one_number;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{Reads, Spec, Worse};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{Reads, Spec, WorseDirection};
 use crate::summary::histogram::Cut;
 use crate::summary::{Histogram, Refined};
 
 /// See the head of this file.
-pub(super) static CLIFFS_DELTA: Contrast = Contrast {
+pub(super) static CLIFFS_DELTA: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "cliffs_delta",
         help: "How much more often a row exceeds one of the baseline than the other way round.",
         reads: Reads::Numeric,
         symmetric: false,
         range: (-1.0, 1.0),
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         formula: "P(current > baseline) - P(current < baseline)",
         source: "Cliff 1993",
         ..Spec::DISTANCE
@@ -38,7 +38,7 @@ pub(super) static CLIFFS_DELTA: Contrast = Contrast {
 };
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
-fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
+fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> FormulaResult {
     let Refined { edges, counts: [current, baseline] } = Refined::of(cut, [current, baseline]);
     let bins = current.iter().zip(&*baseline).map(|(&current, &baseline)| [current, baseline]);
     let Some(test) = mann_whitney(bins.clone()) else { return None.into() };
@@ -47,7 +47,7 @@ fn delta(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
     };
     let open: i128 = bins.enumerate().map(of_order).sum();
     let of_pairs = |ahead: i128| ahead as f64 / test.pairs as f64;
-    Measured::from(of_pairs(test.ahead))
+    FormulaResult::from(of_pairs(test.ahead))
         .within(of_pairs(test.ahead - open), of_pairs(test.ahead + open))
         .with_p(test.p)
         .over(current.len())

@@ -1,13 +1,13 @@
 //! Metrics that compare two histograms of one numeric column.
 
-use crate::metric::reading::Measured;
-use crate::metric::{Context, Metric, Reading, Side, Spec};
+use crate::metric::reading::FormulaResult;
+use crate::metric::{Context, Metric, MetricResult, Side, Spec};
 use crate::plan::Compat;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// A metric that is a formula over two histograms of one cut, judged side first.
-pub(super) struct Contrast {
+pub(super) struct ContrastMetric {
     /// Its row.
     pub(super) spec: Spec,
     /// Conventions with their formulas: who asks (`None` = always), text, formula.
@@ -15,14 +15,14 @@ pub(super) struct Contrast {
 }
 
 /// Judged side, baseline, their cut.
-pub(super) type Formula = fn(&Histogram, &Histogram, &Cut) -> Measured;
+pub(super) type Formula = fn(&Histogram, &Histogram, &Cut) -> FormulaResult;
 
-impl Metric for Contrast {
+impl Metric for ContrastMetric {
     fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
+    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<MetricResult> {
         let (Side::Numeric(current), Some(Side::Numeric(baseline)), Some(cut)) = (current, baseline, context.cut)
         else {
             return Vec::new();
@@ -31,7 +31,7 @@ impl Metric for Contrast {
         let asked = |compat: &Option<Compat>| compat.is_none_or(|compat| context.compat.contains(&compat));
         let variants = self.variants.iter().filter(|(compat, ..)| asked(compat));
         variants
-            .map(|&(_, text, formula)| Reading::new(&self.spec, text, rows, || formula(current, baseline, cut)))
+            .map(|&(_, text, formula)| MetricResult::new(&self.spec, text, rows, || formula(current, baseline, cut)))
             .collect()
     }
 }

@@ -1,8 +1,8 @@
 //! Metrics that compare two sides share by share, in one convention or several.
 
-use crate::metric::paired::{Cells, Paired};
-use crate::metric::reading::Measured;
-use crate::metric::{Context, Metric, Reading, Side, Spec};
+use crate::metric::paired::{BinningRule, Paired};
+use crate::metric::reading::FormulaResult;
+use crate::metric::{Context, Metric, MetricResult, Side, Spec};
 use crate::plan::Compat;
 use crate::summary::histogram::SINGLE;
 
@@ -21,19 +21,24 @@ pub(super) struct Variant {
     /// What is done with the counts, as it stands after the cells in the convention; empty = raw shares.
     pub(super) rule: &'static str,
     /// Which cells.
-    pub(super) cells: Cells,
+    pub(super) cells: BinningRule,
     /// The formula.
-    pub(super) of: fn(&Paired) -> Measured,
+    pub(super) of: fn(&Paired) -> FormulaResult,
 }
 
 impl Variant {
     /// Our own convention: quantile bins or categories.
-    pub(super) const fn own(rule: &'static str, of: fn(&Paired) -> Measured) -> Self {
-        Self { compat: None, rule, cells: Cells::Quantiles, of }
+    pub(super) const fn own(rule: &'static str, of: fn(&Paired) -> FormulaResult) -> Self {
+        Self { compat: None, rule, cells: BinningRule::Quantiles, of }
     }
 
     /// The convention of another tool.
-    pub(super) const fn of(compat: Compat, cells: Cells, rule: &'static str, of: fn(&Paired) -> Measured) -> Self {
+    pub(super) const fn of(
+        compat: Compat,
+        cells: BinningRule,
+        rule: &'static str,
+        of: fn(&Paired) -> FormulaResult,
+    ) -> Self {
         Self { compat: Some(compat), rule, cells, of }
     }
 
@@ -41,13 +46,13 @@ impl Variant {
         self.compat.is_none_or(|compat| asked.contains(&compat))
     }
 
-    fn read(&self, spec: &Spec, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Reading> {
+    fn read(&self, spec: &Spec, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<MetricResult> {
         let paired = Paired::new(self.cells, current, baseline, context)?;
         let convention = [paired.label, self.rule].join(if self.rule.is_empty() { "" } else { "," });
         let rows = (current.n(), Some(baseline.n()));
         let known = paired.len() > 0 && !(paired.is_one_cell() && are_apart(current, baseline));
-        let measured = || if known { (self.of)(&paired).over(paired.len()) } else { Measured::default() };
-        Some(Reading::new(spec, convention, rows, measured))
+        let measured = || if known { (self.of)(&paired).over(paired.len()) } else { FormulaResult::default() };
+        Some(MetricResult::new(spec, convention, rows, measured))
     }
 }
 
@@ -67,7 +72,7 @@ impl Metric for Distance {
         &self.spec
     }
 
-    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
+    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<MetricResult> {
         let Some(baseline) = baseline else { return Vec::new() };
         let asked = self.variants.iter().filter(|variant| variant.is_asked(context.compat));
         asked.filter_map(|variant| variant.read(&self.spec, current, baseline, context)).collect()

@@ -13,7 +13,7 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Place, Spec};
+use crate::metric::spec::{Spec, Visibility};
 
 /// See the head of this file.
 pub(super) static ECE: Binned = Binned {
@@ -22,7 +22,7 @@ pub(super) static ECE: Binned = Binned {
         help: "Expected calibration error: mean gap between score and truth over bins.",
         formula: "sum n_b / n |mean y - mean s|",
         source: "Naeini et al. 2015",
-        shown: &[Place::Dashboard, Place::Figures],
+        shown: &[Visibility::Dashboard, Visibility::Figures],
         ..Spec::CALIBRATION
     },
     equal_width: true,

@@ -12,7 +12,7 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Place, Spec};
+use crate::metric::spec::{Spec, Visibility};
 
 /// See the head of this file.
 pub(super) static ECE_DEBIASED: Binned = Binned {
@@ -21,7 +21,7 @@ pub(super) static ECE_DEBIASED: Binned = Binned {
         help: "Root mean squared calibration gap without the bias of small bins.",
         formula: "sqrt(max(0, sum n_b / n ((mean y - mean s)^2 - mean y (1 - mean y) / (n_b - 1))))",
         source: "Kumar et al. 2019, section 5",
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::CALIBRATION
     },
     equal_width: true,

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Spec, Subject};
+use crate::metric::spec::{MetricSubject, Reads, Spec, Visibility};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -21,8 +21,8 @@ pub(super) static ERROR_RATE: OneSided<Rates> = OneSided {
         reads: Reads::Rates,
         formula: "errors / requests",
         source: "definition",
-        subject: Subject::Failures,
-        shown: &[Place::Summary, Place::Dashboard, Place::History],
+        subject: MetricSubject::Failures,
+        shown: &[Visibility::Summary, Visibility::Dashboard, Visibility::History],
         ..Spec::RATE
     },
     convention: "exact",

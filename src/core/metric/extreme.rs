@@ -8,14 +8,14 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, Worse};
+use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, WorseDirection};
 use crate::summary::Histogram;
 
 const EXTREME: Spec = Spec {
     reads: Reads::Numeric,
     unit: COLUMN_UNIT,
     range: LINE,
-    worse: Worse::Neither,
+    worse: WorseDirection::Neither,
     source: "definition",
     ..Spec::RATE
 };

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Scores, Spec, Worse};
+use crate::metric::spec::{Reads, Scores, Spec, Visibility, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -20,11 +20,11 @@ pub(super) static F1: OneSided<Quality> = OneSided {
         help: "Harmonic mean of precision and recall.",
         reads: Reads::Binary,
         unit: "ratio",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "2 TP / (2 TP + FP + FN)",
         source: "van Rijsbergen 1979",
         scores: Scores::Unread,
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

@@ -11,8 +11,8 @@
 //! **Cost**: one pass over the cells.
 
 use crate::metric::distance::{Distance, Variant};
-use crate::metric::paired::{Cells, Paired};
-use crate::metric::reading::Measured;
+use crate::metric::paired::{BinningRule, Paired};
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::Spec;
 use crate::plan::Compat;
 
@@ -25,10 +25,10 @@ pub(super) static HELLINGER: Distance = Distance {
         source: "Hellinger 1909",
         ..Spec::DISTANCE
     },
-    variants: &[Variant::own("", hellinger), Variant::of(Compat::Nannyml, Cells::Doane, "nannyml", hellinger)],
+    variants: &[Variant::own("", hellinger), Variant::of(Compat::Nannyml, BinningRule::Doane, "nannyml", hellinger)],
 };
 
-fn hellinger(paired: &Paired) -> Measured {
+fn hellinger(paired: &Paired) -> FormulaResult {
     let squares = paired.shares().map(|(p, q)| (p.sqrt() - q.sqrt()) * (p.sqrt() - q.sqrt()));
     (squares.sum::<f64>() / 2.0).sqrt().into()
 }

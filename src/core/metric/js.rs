@@ -18,8 +18,8 @@
 use std::f64::consts::LN_2;
 
 use crate::metric::distance::{Distance, Variant};
-use crate::metric::paired::{Cells, Paired};
-use crate::metric::reading::Measured;
+use crate::metric::paired::{BinningRule, Paired};
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::Spec;
 use crate::plan::Compat;
 
@@ -35,7 +35,7 @@ pub(super) static JS_DIVERGENCE: Distance = Distance {
     },
     variants: &[
         Variant::own("base_2", |paired| (nats(paired) / LN_2).into()),
-        Variant::of(Compat::Tfdv, Cells::Categories, "base_2,tfdv", |paired| (nats(paired) / LN_2).into()),
+        Variant::of(Compat::Tfdv, BinningRule::Categories, "base_2,tfdv", |paired| (nats(paired) / LN_2).into()),
     ],
 };
 
@@ -50,8 +50,10 @@ pub(super) static JS_DISTANCE: Distance = Distance {
     },
     variants: &[
         Variant::own("base_2", |paired| (nats(paired) / LN_2).sqrt().into()),
-        Variant::of(Compat::Nannyml, Cells::Doane, "base_2,nannyml", |paired| (nats(paired) / LN_2).sqrt().into()),
-        Variant::of(Compat::Evidently, Cells::Sturges, "base_e,evidently", evidently),
+        Variant::of(Compat::Nannyml, BinningRule::Doane, "base_2,nannyml", |paired| {
+            (nats(paired) / LN_2).sqrt().into()
+        }),
+        Variant::of(Compat::Evidently, BinningRule::Sturges, "base_e,evidently", evidently),
     ],
 };
 
@@ -67,8 +69,8 @@ fn nats_of_cell(p: f64, q: f64) -> f64 {
     f64::midpoint(term(p), term(q))
 }
 
-fn evidently(paired: &Paired) -> Measured {
-    let distance = Measured::from(nats(paired).sqrt());
+fn evidently(paired: &Paired) -> FormulaResult {
+    let distance = FormulaResult::from(nats(paired).sqrt());
     let bounds = paired.bounds(|range| range, nats_of_cell);
     bounds.map_or(distance, |(low, high)| distance.within(low.max(0.0).sqrt(), high.max(0.0).sqrt()))
 }

@@ -14,14 +14,14 @@
 //! **Cost**: one pass over the fine bins, in integers.
 
 use crate::infer::kolmogorov_sf;
-use crate::metric::contrast::Contrast;
-use crate::metric::reading::Measured;
+use crate::metric::contrast::ContrastMetric;
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{Reads, Spec};
 use crate::summary::histogram::Cut;
 use crate::summary::{Histogram, Refined};
 
 /// See the head of this file.
-pub(super) static KS: Contrast = Contrast {
+pub(super) static KS: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "ks",
         help: "Kolmogorov-Smirnov distance: the largest gap between the distribution functions.",
@@ -34,7 +34,7 @@ pub(super) static KS: Contrast = Contrast {
 };
 
 #[expect(clippy::cast_precision_loss, reason = "rounded once, at the end")]
-fn ks(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
+fn ks(current: &Histogram, baseline: &Histogram, cut: &Cut) -> FormulaResult {
     let (n, m) = (i128::from(current.n()), i128::from(baseline.n()));
     let Refined { edges, counts: [current, baseline] } = Refined::of(cut, [current, baseline]);
     // Both functions times n m, so that they are integers.
@@ -49,7 +49,7 @@ fn ks(current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
     }
     let share = |gap: i128| gap as f64 / (n * m) as f64;
     let pooled = (n as f64 * m as f64 / (n + m) as f64).sqrt();
-    Measured::from(share(low))
+    FormulaResult::from(share(low))
         .within(share(low), share(high))
         .with_p(kolmogorov_sf(pooled * share(low)))
         .over(current.len())

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{Margin, Place, Reads, Spec, Subject, UPWARDS};
+use crate::metric::spec::{MarginKind, MetricSubject, Reads, Spec, UPWARDS, Visibility};
 use crate::summary::Latency;
 
 /// See the head of this file.
@@ -23,9 +23,9 @@ pub(super) static LATENCY_MEAN: OneSided<Latency> = OneSided {
         range: UPWARDS,
         formula: "sum of latencies / n",
         source: "definition",
-        subject: Subject::Latency,
-        margin: Margin::Part,
-        shown: &[Place::Summary],
+        subject: MetricSubject::Latency,
+        margin: MarginKind::Part,
+        shown: &[Visibility::Summary],
         ..Spec::RATE
     },
     convention: "exact_sum",

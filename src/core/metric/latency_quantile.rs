@@ -12,14 +12,14 @@
 //! **Cost**: one pass over the filled buckets.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{Margin, Place, Reads, Spec, Subject, UPWARDS};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{MarginKind, MetricSubject, Reads, Spec, UPWARDS, Visibility};
 use crate::summary::Latency;
 
 const QUANTILE: Spec = Spec {
     reads: Reads::Latency,
-    subject: Subject::Latency,
-    margin: Margin::Part,
+    subject: MetricSubject::Latency,
+    margin: MarginKind::Part,
     unit: "ms",
     range: UPWARDS,
     formula: "x_(ceil(q n))",
@@ -54,15 +54,15 @@ const BUCKET: f64 = 1.0 / 1024.0;
 /// Rounding to whole microseconds, in milliseconds.
 const ROUNDING_MS: f64 = 0.000_5;
 
-fn quantile(latency: &Latency, q: f64) -> Measured {
+fn quantile(latency: &Latency, q: f64) -> FormulaResult {
     let value = latency.quantile_ms(q);
     let (low, high) = value.map_or((0.0, 0.0), |value| (value * (1.0 - BUCKET) - ROUNDING_MS, value + ROUNDING_MS));
-    Measured::from(value).within(low.max(0.0), high)
+    FormulaResult::from(value).within(low.max(0.0), high)
 }
 
 /// Quantile 0.5.
 pub(super) static P50: OneSided<Latency> = OneSided {
-    spec: Spec { name: "latency_p50", help: "Median latency.", shown: &[Place::History], ..QUANTILE },
+    spec: Spec { name: "latency_p50", help: "Median latency.", shown: &[Visibility::History], ..QUANTILE },
     of: |latency, _| quantile(latency, 0.5),
     ..HDR
 };
@@ -79,7 +79,7 @@ pub(super) static P95: OneSided<Latency> = OneSided {
     spec: Spec {
         name: "latency_p95",
         help: "95 % of answers are at least this quick.",
-        shown: &[Place::Dashboard],
+        shown: &[Visibility::Dashboard],
         ..QUANTILE
     },
     of: |latency, _| quantile(latency, 0.95),
@@ -91,7 +91,7 @@ pub(super) static P99: OneSided<Latency> = OneSided {
     spec: Spec {
         name: "latency_p99",
         help: "99 % of answers are at least this quick.",
-        shown: &[Place::History],
+        shown: &[Visibility::History],
         ..QUANTILE
     },
     of: |latency, _| quantile(latency, 0.99),

@@ -13,7 +13,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Place, Scores, Spec, UPWARDS};
+use crate::metric::spec::{Scores, Spec, UPWARDS, Visibility};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -26,7 +26,7 @@ pub(super) static LOG_LOSS: OneSided<Quality> = OneSided {
         scores: Scores::OfTruth,
         formula: "-mean ln(s if y = 1, else 1 - s); of several classes -mean ln p(truth)",
         source: "Good 1952",
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "clipped_1e-15",

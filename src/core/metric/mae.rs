@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Margin, Place, Reads, Spec, UPWARDS};
+use crate::metric::spec::{MarginKind, Reads, Spec, UPWARDS, Visibility};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -23,8 +23,8 @@ pub(super) static MAE: OneSided<Quality> = OneSided {
         range: UPWARDS,
         formula: "mean |s - y|",
         source: "definition",
-        margin: Margin::Part,
-        shown: &[Place::Summary, Place::History, Place::Figures],
+        margin: MarginKind::Part,
+        shown: &[Visibility::Summary, Visibility::History, Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact_sum",

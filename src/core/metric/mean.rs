@@ -10,7 +10,7 @@
 //! them). **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, Worse};
+use crate::metric::spec::{COLUMN_UNIT, LINE, Reads, Spec, WorseDirection};
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
@@ -22,7 +22,7 @@ pub(super) static MEAN: OneSided<Histogram> = OneSided {
         reads: Reads::Numeric,
         unit: COLUMN_UNIT,
         range: LINE,
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         formula: "sum x / n",
         source: "definition",
         ..Spec::RATE

@@ -10,15 +10,15 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::metric::contrast::Contrast;
+use crate::metric::contrast::ContrastMetric;
 use crate::metric::mean::mean;
-use crate::metric::spec::{LINE, Moment, Reads, Spec, Worse};
+use crate::metric::spec::{LINE, Moment, Reads, Spec, WorseDirection};
 use crate::metric::std_dev::std_dev;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static MEAN_SHIFT: Contrast = Contrast {
+pub(super) static MEAN_SHIFT: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "mean_shift",
         help: "Shift of the mean in standard deviations of the baseline.",
@@ -26,7 +26,7 @@ pub(super) static MEAN_SHIFT: Contrast = Contrast {
         symmetric: false,
         unit: "sd of baseline",
         range: LINE,
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         n_min: 2,
         formula: "(mean(current) - mean(baseline)) / sd(baseline)",
         source: "Glass 1976",

@@ -10,8 +10,8 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::share;
-use crate::metric::spec::{Reads, Subject};
-use crate::metric::{Context, Metric, Reading, Side, Spec};
+use crate::metric::spec::{MetricSubject, Reads};
+use crate::metric::{Context, Metric, MetricResult, Side, Spec};
 
 /// See the head of this file.
 pub(super) static MISSING_RATE: MissingRate = MissingRate;
@@ -25,7 +25,7 @@ const SPEC: Spec = Spec {
     reads: Reads::Column,
     formula: "nulls / rows",
     source: "definition",
-    subject: Subject::Defects,
+    subject: MetricSubject::Defects,
     ..Spec::RATE
 };
 
@@ -34,12 +34,12 @@ impl Metric for MissingRate {
         &SPEC
     }
 
-    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, _: &Context<'_>) -> Vec<Reading> {
+    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, _: &Context<'_>) -> Vec<MetricResult> {
         let (missing, rows) = match current {
             Side::Numeric(histogram) => (histogram.missing, histogram.rows()),
             Side::Categorical(category) => (category.missing, category.rows()),
             _ => return Vec::new(),
         };
-        vec![Reading::new(&SPEC, "exact", (rows, None), || share(missing, rows))]
+        vec![MetricResult::new(&SPEC, "exact", (rows, None), || share(missing, rows))]
     }
 }

@@ -70,9 +70,9 @@ mod wasserstein;
 mod welch_t;
 
 pub use markdown::table;
-pub use reading::{Reading, Value};
+pub use reading::{MetricResult, Value};
 pub use side::{Context, Quantiles, Side};
-pub use spec::{COLUMN_UNIT, Margin, Moment, Place, Reads, Scores, Spec, Subject, Worse};
+pub use spec::{COLUMN_UNIT, MarginKind, MetricSubject, Moment, Reads, Scores, Spec, Visibility, WorseDirection};
 
 /// A metric. `baseline` is `Some` exactly when the spec needs one.
 pub trait Metric: Sync {
@@ -81,7 +81,7 @@ pub trait Metric: Sync {
 
     /// The readings: our own conventions first, then those in `context.compat` that this metric knows. None at all when
     /// the metric does not read this kind of side, or its labels are not those of the pipeline's task.
-    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading>;
+    fn read(&self, current: Side<'_>, baseline: Option<Side<'_>>, context: &Context<'_>) -> Vec<MetricResult>;
 }
 
 /// Every metric: distances, then columns, answers, latency and labels.
@@ -161,12 +161,12 @@ pub(crate) fn latency_quantile(quantile: f64) -> String {
 
 /// What a number of this name tells of: a metric, or a quantile of latency that is none. `None` of other names.
 #[must_use]
-pub fn subject(name: &str) -> Option<Subject> {
-    let quantile = || latency_quantile::is_name(name).then_some(Subject::Latency);
+pub fn subject(name: &str) -> Option<MetricSubject> {
+    let quantile = || latency_quantile::is_name(name).then_some(MetricSubject::Latency);
     find(name).map(|metric| metric.spec().subject).or_else(quantile)
 }
 
 /// The metrics that are shown in a place unasked, in their order.
-pub fn shown(place: Place) -> impl Iterator<Item = &'static str> {
+pub fn shown(place: Visibility) -> impl Iterator<Item = &'static str> {
     METRICS.iter().map(|metric| metric.spec()).filter(move |spec| spec.is_shown(place)).map(|spec| spec.name)
 }

@@ -12,9 +12,9 @@
 //! **Cost**: one pass over the bins.
 
 use crate::metric::binned::{Binned, FilledBin};
-use crate::metric::spec::{Spec, Subject, Worse};
+use crate::metric::spec::{MetricSubject, Spec, WorseDirection};
 
-const PART: Spec = Spec { subject: Subject::Calibration, source: "Murphy 1973", ..Spec::CALIBRATION };
+const PART: Spec = Spec { subject: MetricSubject::Calibration, source: "Murphy 1973", ..Spec::CALIBRATION };
 
 /// What miscalibration costs.
 pub(super) static RELIABILITY: Binned = Binned {
@@ -36,7 +36,7 @@ pub(super) static RESOLUTION: Binned = Binned {
         name: "brier_resolution",
         help: "Part of the Brier score that telling cases apart earns.",
         range: (0.0, 0.25),
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "sum n_b / n (mean y - y0)^2",
         ..PART
     },
@@ -55,7 +55,7 @@ pub(super) static UNCERTAINTY: Binned = Binned {
         name: "brier_uncertainty",
         help: "Part of the Brier score that the world costs any model.",
         range: (0.0, 0.25),
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         formula: "y0 (1 - y0)",
         ..PART
     },

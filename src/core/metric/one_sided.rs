@@ -1,7 +1,7 @@
 //! Metrics that describe one side by one number.
 
-use crate::metric::reading::Measured;
-use crate::metric::{Context, Metric, Reading, Side, Spec};
+use crate::metric::reading::FormulaResult;
+use crate::metric::{Context, Metric, MetricResult, Side, Spec};
 use crate::summary::{Category, Histogram, Latency, Quality, Rates};
 
 /// A metric that is one formula over one summary.
@@ -13,54 +13,54 @@ pub(super) struct OneSided<S> {
     /// Rows it rests on.
     pub(super) n: fn(&S) -> u64,
     /// The formula.
-    pub(super) of: fn(&S, &Context<'_>) -> Measured,
+    pub(super) of: fn(&S, &Context<'_>) -> FormulaResult,
 }
 
-impl<S: Summary> Metric for OneSided<S> {
+impl<S: SideSummary> Metric for OneSided<S> {
     fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<Reading> {
+    fn read(&self, current: Side<'_>, _: Option<Side<'_>>, context: &Context<'_>) -> Vec<MetricResult> {
         let summary = S::of(current).filter(|_| self.spec.admits(context));
         let reading = |summary: &S| {
-            Reading::new(&self.spec, self.convention, ((self.n)(summary), None), || (self.of)(summary, context))
+            MetricResult::new(&self.spec, self.convention, ((self.n)(summary), None), || (self.of)(summary, context))
         };
         summary.map(reading).into_iter().collect()
     }
 }
 
 /// A summary that a side may be.
-pub(super) trait Summary: 'static {
+pub(super) trait SideSummary: 'static {
     /// This summary, when the side is one.
     fn of(side: Side<'_>) -> Option<&Self>;
 }
 
-impl Summary for Histogram {
+impl SideSummary for Histogram {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Numeric(summary) = side { Some(summary) } else { None }
     }
 }
 
-impl Summary for Category {
+impl SideSummary for Category {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Categorical(summary) = side { Some(summary) } else { None }
     }
 }
 
-impl Summary for Latency {
+impl SideSummary for Latency {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Latency(summary) = side { Some(summary) } else { None }
     }
 }
 
-impl Summary for Rates {
+impl SideSummary for Rates {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Rates(summary) = side { Some(summary) } else { None }
     }
 }
 
-impl Summary for Quality {
+impl SideSummary for Quality {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Quality(summary) = side { Some(summary) } else { None }
     }
@@ -68,7 +68,7 @@ impl Summary for Quality {
 
 /// `part / whole`, or nothing for a whole of zero.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-pub(super) fn share(part: u64, whole: u64) -> Measured {
+pub(super) fn share(part: u64, whole: u64) -> FormulaResult {
     (whole > 0).then(|| part as f64 / whole as f64).into()
 }
 

@@ -15,7 +15,7 @@ use crate::summary::{Category, Histogram, Refined};
 
 /// Which cells a numeric column is counted in. Categorical columns always give their categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cells {
+pub enum BinningRule {
     /// Quantiles, as many and whose the context says.
     Quantiles,
     /// `NannyML`'s bins.
@@ -48,19 +48,19 @@ const DISTINCT_MAX: usize = 20;
 
 impl Paired {
     /// The counts of two sides of one column, where both are of one kind and the profile holds such cells.
-    pub fn new(cells: Cells, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Self> {
+    pub fn new(cells: BinningRule, current: Side<'_>, baseline: Side<'_>, context: &Context<'_>) -> Option<Self> {
         match (current, baseline) {
             (Side::Categorical(current), Side::Categorical(baseline)) => Some(categories(current, baseline)),
             (Side::Numeric(current), Side::Numeric(baseline)) => {
                 let cut = context.cut?;
                 match cells {
-                    Cells::Quantiles => Some(quantiles(cut, context, current, baseline)),
-                    Cells::Doane => {
+                    BinningRule::Quantiles => Some(quantiles(cut, context, current, baseline)),
+                    BinningRule::Doane => {
                         let kept = &cut.recuts.doane;
                         (!kept.is_empty()).then(|| recut("doane", kept, current, baseline))
                     }
-                    Cells::Sturges => sturges(cut, current, baseline),
-                    Cells::Categories => None,
+                    BinningRule::Sturges => sturges(cut, current, baseline),
+                    BinningRule::Categories => None,
                 }
             }
             _ => None,

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Spec, Subject, Worse};
+use crate::metric::spec::{MetricSubject, Reads, Spec, Visibility, WorseDirection};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -19,11 +19,11 @@ pub(super) static POSITIVE_RATE: OneSided<Rates> = OneSided {
         name: "positive_rate",
         help: "Share of answers that were positive.",
         reads: Reads::Rates,
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         formula: "positive / predicted",
         source: "definition",
-        subject: Subject::Answers,
-        shown: &[Place::Summary, Place::History],
+        subject: MetricSubject::Answers,
+        shown: &[Visibility::Summary, Visibility::History],
         ..Spec::RATE
     },
     convention: "exact",

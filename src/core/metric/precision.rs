@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Scores, Spec, Worse};
+use crate::metric::spec::{Reads, Scores, Spec, Visibility, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -20,11 +20,11 @@ pub(super) static PRECISION: OneSided<Quality> = OneSided {
         help: "Share of positive answers that were right.",
         reads: Reads::Binary,
         unit: "ratio",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: "TP / (TP + FP)",
         source: "definition",
         scores: Scores::Unread,
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact",

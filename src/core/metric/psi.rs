@@ -17,8 +17,8 @@
 
 use crate::infer::chi_square_sf;
 use crate::metric::distance::{Distance, Variant};
-use crate::metric::paired::{Cells, Paired, ShareRange};
-use crate::metric::reading::Measured;
+use crate::metric::paired::{BinningRule, Paired, ShareRange};
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{Spec, UPWARDS};
 use crate::plan::Compat;
 
@@ -37,17 +37,17 @@ pub(super) static PSI: Distance = Distance {
         Variant::own("jeffreys", |paired| {
             let psi = psi(paired.shares_with(0.5));
             let (m, n) = paired.totals();
-            Measured::from(psi).with_p(chi_square_sf(psi / (1.0 / n + 1.0 / m), paired.dof()))
+            FormulaResult::from(psi).with_p(chi_square_sf(psi / (1.0 / n + 1.0 / m), paired.dof()))
         }),
-        Variant::of(Compat::Eps1e4, Cells::Quantiles, "raised_to_1e-4", |paired| raised(paired, 1e-4)),
-        Variant::of(Compat::Eps1e6, Cells::Quantiles, "raised_to_1e-6", |paired| raised(paired, 1e-6)),
-        Variant::of(Compat::Scouter, Cells::Quantiles, "plus_1e-10,scouter", |paired| {
+        Variant::of(Compat::Eps1e4, BinningRule::Quantiles, "raised_to_1e-4", |paired| raised(paired, 1e-4)),
+        Variant::of(Compat::Eps1e6, BinningRule::Quantiles, "raised_to_1e-6", |paired| raised(paired, 1e-6)),
+        Variant::of(Compat::Scouter, BinningRule::Quantiles, "plus_1e-10,scouter", |paired| {
             psi(paired.shares().map(|(p, q)| (p + 1e-10, q + 1e-10))).into()
         }),
-        Variant::of(Compat::Fiddler, Cells::Quantiles, "plus_1_row,fiddler", |paired| {
+        Variant::of(Compat::Fiddler, BinningRule::Quantiles, "plus_1_row,fiddler", |paired| {
             psi(paired.shares_with(1.0)).into()
         }),
-        Variant::of(Compat::Evidently, Cells::Sturges, "filled,evidently", evidently),
+        Variant::of(Compat::Evidently, BinningRule::Sturges, "filled,evidently", evidently),
     ],
 };
 
@@ -58,12 +58,12 @@ fn psi(shares: impl Iterator<Item = (f64, f64)>) -> f64 {
     shares.map(|(p, q)| (q - p) * libm::log(q / p)).sum()
 }
 
-fn raised(paired: &Paired, floor: f64) -> Measured {
+fn raised(paired: &Paired, floor: f64) -> FormulaResult {
     psi(paired.shares().map(|(p, q)| (p.max(floor), q.max(floor)))).into()
 }
 
 /// Evidently puts 1e-4 in place of an empty share, or a millionth of the side's smallest share when that is not larger.
-fn evidently(paired: &Paired) -> Measured {
+fn evidently(paired: &Paired) -> FormulaResult {
     let filler = |share: &dyn Fn((f64, f64)) -> f64| {
         let smallest = paired.shares().map(share).filter(|&share| share > 0.0).fold(1.0, f64::min);
         filler_for(smallest)
@@ -78,7 +78,7 @@ fn evidently(paired: &Paired) -> Measured {
     };
     let range = |[p, q]: ShareRange| [may_be(p, m), may_be(q, n)];
     let bounds = paired.bounds(range, |p, q| (q - p) * libm::log(q / p));
-    bounds.map_or(index.into(), |(low, high)| Measured::from(index).within(low.min(index), high.max(index)))
+    bounds.map_or(index.into(), |(low, high)| FormulaResult::from(index).within(low.min(index), high.max(index)))
 }
 
 /// What stands in for an empty share where the smallest other one is this.
@@ -98,7 +98,7 @@ mod tests {
             (variant.of)(&paired)
         };
         let sum = |q: [f64; 2], p: [f64; 2]| -> f64 { (0..2).map(|i| (q[i] - p[i]) * (q[i] / p[i]).ln()).sum() };
-        let close = |measured: Measured, expected: f64| {
+        let close = |measured: FormulaResult, expected: f64| {
             let tolerance = 1e-12;
             assert!(measured.differs_from(expected) < tolerance, "{measured:?} is not {expected}");
         };

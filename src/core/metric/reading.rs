@@ -4,7 +4,7 @@ use crate::metric::Spec;
 
 /// The result of one metric on one column in one convention.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct MetricResult {
     /// How exactly it was computed: bins, smoothing, base. Stable text, part of a result's identity.
     pub convention: String,
     /// The number, or why there is none.
@@ -39,26 +39,26 @@ pub enum Value {
 
 /// What a formula gives, before rows are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Measured {
+pub(super) struct FormulaResult {
     value: Option<f64>,
     bounds: Option<(f64, f64)>,
     p_value: Option<f64>,
     bins: u32,
 }
 
-impl From<Option<f64>> for Measured {
+impl From<Option<f64>> for FormulaResult {
     fn from(value: Option<f64>) -> Self {
         Self { value, ..Self::default() }
     }
 }
 
-impl From<f64> for Measured {
+impl From<f64> for FormulaResult {
     fn from(value: f64) -> Self {
         Some(value).into()
     }
 }
 
-impl Measured {
+impl FormulaResult {
     /// How far the number is from `expected`; infinite when there is none.
     #[cfg(test)]
     pub(super) fn differs_from(self, expected: f64) -> f64 {
@@ -87,7 +87,7 @@ impl Measured {
     }
 }
 
-impl Reading {
+impl MetricResult {
     /// No larger than the largest value there was: a quantile of a histogram is the upper end of its cell.
     #[must_use]
     pub(crate) fn at_most(mut self, max: Option<f64>) -> Self {
@@ -105,11 +105,11 @@ impl Reading {
         spec: &Spec,
         convention: impl Into<String>,
         (n, n_baseline): (u64, Option<u64>),
-        formula: impl FnOnce() -> Measured,
+        formula: impl FnOnce() -> FormulaResult,
     ) -> Self {
         let n_smaller = n_baseline.map_or(n, |other| n.min(other));
         let enough = n_smaller >= spec.n_min;
-        let measured = if enough { formula() } else { Measured::default() };
+        let measured = if enough { formula() } else { FormulaResult::default() };
         // A number beyond the range of floats is no number; one that rounding pushed out of the range goes back.
         let (low, high) = spec.range;
         let number = measured.value.filter(|value| value.is_finite()).map(|value| one_zero(value.clamp(low, high)));
@@ -146,7 +146,8 @@ mod tests {
     fn a_zero_has_no_sign() {
         let nothing = std::iter::empty::<f64>().sum::<f64>();
         assert!(nothing.is_sign_negative(), "the sum that this is about");
-        let reading = Reading::new(&Spec::QUALITY, "", (1000, None), || Measured::from(nothing).within(nothing, 1.0));
+        let reading =
+            MetricResult::new(&Spec::QUALITY, "", (1000, None), || FormulaResult::from(nothing).within(nothing, 1.0));
         assert_eq!(reading.value, Value::Number(0.0));
         let Value::Number(value) = reading.value else { return };
         assert!(value.is_sign_positive() && reading.bounds.is_some_and(|(low, _)| low.is_sign_positive()));

@@ -14,13 +14,13 @@
 //! **Cost**: some ten Newton steps over the filled fine bins.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{LINE, Place, Spec, Subject, Worse};
+use crate::metric::spec::{LINE, MetricSubject, Spec, Visibility, WorseDirection};
 use crate::plan::QualityPlan;
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Quality, Refined};
 
 const FIT: Spec =
-    Spec { subject: Subject::Calibration, range: LINE, n_min: 21, source: "Cox 1958", ..Spec::CALIBRATION };
+    Spec { subject: MetricSubject::Calibration, range: LINE, n_min: 21, source: "Cox 1958", ..Spec::CALIBRATION };
 const FIT_FORMULA: &str = "logit P(y = 1) = intercept + slope logit(s), maximum likelihood";
 
 /// The slope.
@@ -28,9 +28,9 @@ pub(super) static SLOPE: OneSided<Quality> = OneSided {
     spec: Spec {
         name: "calibration_slope",
         help: "Slope of the logistic recalibration; below 1 the scores are overconfident.",
-        worse: Worse::Down,
+        worse: WorseDirection::Down,
         formula: FIT_FORMULA,
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..FIT
     },
     convention: "fine_bins",
@@ -43,7 +43,7 @@ pub(super) static INTERCEPT: OneSided<Quality> = OneSided {
     spec: Spec {
         name: "calibration_intercept",
         help: "Intercept of the logistic recalibration; above 0 the scores are too low.",
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         formula: FIT_FORMULA,
         ..FIT
     },

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Place, Reads, Spec, Subject};
+use crate::metric::spec::{MetricSubject, Reads, Spec, Visibility};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -21,8 +21,8 @@ pub(super) static REJECTED_RATE: OneSided<Rates> = OneSided {
         reads: Reads::Rates,
         formula: "rejected / requests",
         source: "definition",
-        subject: Subject::Failures,
-        shown: &[Place::Summary],
+        subject: MetricSubject::Failures,
+        shown: &[Visibility::Summary],
         ..Spec::RATE
     },
     convention: "exact",

@@ -11,7 +11,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, mean};
-use crate::metric::spec::{Place, Reads, Spec, UPWARDS};
+use crate::metric::spec::{Reads, Spec, UPWARDS, Visibility};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -24,7 +24,7 @@ pub(super) static RMSE: OneSided<Quality> = OneSided {
         range: UPWARDS,
         formula: "sqrt(mean (s - y)^2)",
         source: "definition",
-        shown: &[Place::Figures],
+        shown: &[Visibility::Figures],
         ..Spec::QUALITY
     },
     convention: "exact_sum",

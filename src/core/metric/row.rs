@@ -10,7 +10,7 @@ pub use crate::event::ALL_VERSIONS;
 /// Whether a row carries a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum RowStatus {
     /// It does.
     Ok,
     /// Too few rows on a side.
@@ -45,7 +45,7 @@ pub struct WindowRow {
     /// 0 for the first judgement, counting up.
     pub revision: u32,
     /// Whether there is a number.
-    pub status: Status,
+    pub status: RowStatus,
     /// The number.
     pub value: Option<f64>,
     /// Certified lower bound of the exact value, where `value` comes from bins.

@@ -55,7 +55,7 @@ impl Reads {
 
 /// In which direction a metric gets worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worse {
+pub enum WorseDirection {
     /// Larger is worse.
     Up,
     /// Smaller is worse.
@@ -66,7 +66,7 @@ pub enum Worse {
     Neither,
 }
 
-impl Worse {
+impl WorseDirection {
     /// The words of the table in the README.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -81,7 +81,7 @@ impl Worse {
 
 /// What a metric tells of: why a breach is decided upon, and which numbers have one cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum MetricSubject {
     /// Values of a column.
     Values,
     /// Values of a column that are missing or strange.
@@ -111,7 +111,7 @@ pub enum Moment {
 
 /// What a margin of a guard is: by how much one version may be worse than the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Margin {
+pub enum MarginKind {
     /// A difference of their numbers.
     Difference,
     /// A part of the other's number, as of latencies and losses.
@@ -120,7 +120,7 @@ pub enum Margin {
 
 /// Where a metric is shown before anybody asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Visibility {
     /// Among the charts of a rollout on the dashboard.
     Dashboard,
     /// Among the series of a report on a log.
@@ -153,13 +153,13 @@ pub struct Spec {
     /// What it reads.
     pub reads: Reads,
     /// What it tells of.
-    pub subject: Subject,
+    pub subject: MetricSubject,
     /// Which moment of a column it compares, if it is one.
     pub moment: Option<Moment>,
     /// What a margin of a guard is.
-    pub margin: Margin,
+    pub margin: MarginKind,
     /// Where it is shown unasked.
-    pub shown: &'static [Place],
+    pub shown: &'static [Visibility],
     /// Which scores of predictions it reads.
     pub scores: Scores,
     /// Whether it compares with a baseline (a drift metric) or describes one side (a quality metric).
@@ -171,7 +171,7 @@ pub struct Spec {
     /// Smallest and largest possible value.
     pub range: (f64, f64),
     /// In which direction it gets worse.
-    pub worse: Worse,
+    pub worse: WorseDirection,
     /// Fewer rows than this on either side give `Insufficient`.
     pub n_min: u64,
     /// Formula in plain text.
@@ -193,16 +193,16 @@ impl Spec {
         name: "",
         help: "",
         reads: Reads::Column,
-        subject: Subject::Values,
+        subject: MetricSubject::Values,
         moment: None,
-        margin: Margin::Difference,
+        margin: MarginKind::Difference,
         shown: &[],
         scores: Scores::Unread,
         needs_baseline: true,
         symmetric: true,
         unit: "1",
         range: (0.0, 1.0),
-        worse: Worse::Up,
+        worse: WorseDirection::Up,
         n_min: 1,
         formula: "",
         source: "",
@@ -215,18 +215,18 @@ impl Spec {
     /// What most metrics of labelled predictions share.
     pub(super) const QUALITY: Self = Self {
         reads: Reads::Classification,
-        subject: Subject::Outcomes,
+        subject: MetricSubject::Outcomes,
         scores: Scores::OfAnswer,
         unit: "1",
         ..Self::RATE
     };
 
     /// What most numbers share that hold scores against labels.
-    pub(super) const CALIBRATION: Self = Self { subject: Subject::Calibration, ..Self::QUALITY };
+    pub(super) const CALIBRATION: Self = Self { subject: MetricSubject::Calibration, ..Self::QUALITY };
 
     /// Whether it is shown in a place unasked.
     #[must_use]
-    pub fn is_shown(&self, place: Place) -> bool {
+    pub fn is_shown(&self, place: Visibility) -> bool {
         self.shown.contains(&place)
     }
 

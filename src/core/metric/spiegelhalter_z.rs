@@ -13,8 +13,8 @@
 use std::f64::consts::SQRT_2;
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{LINE, Spec, Worse};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{LINE, Spec, WorseDirection};
 use crate::summary::Quality;
 
 /// See the head of this file.
@@ -23,7 +23,7 @@ pub(super) static SPIEGELHALTER_Z: OneSided<Quality> = OneSided {
         name: "spiegelhalter_z",
         help: "Spiegelhalter's z of the hypothesis that every score is the true probability.",
         range: LINE,
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         formula: "sum (y - s)(1 - 2s) / sqrt(sum (1 - 2s)^2 s (1 - s))",
         source: "Spiegelhalter 1986",
         ..Spec::CALIBRATION
@@ -33,11 +33,11 @@ pub(super) static SPIEGELHALTER_Z: OneSided<Quality> = OneSided {
     of: |quality, _| z(quality),
 };
 
-fn z(quality: &Quality) -> Measured {
+fn z(quality: &Quality) -> FormulaResult {
     let variance = quality.spiegelhalter_var.value();
     if variance <= 0.0 {
         return None.into();
     }
     let z = quality.spiegelhalter_num.value() / variance.sqrt();
-    Measured::from(z).with_p(libm::erfc(z.abs() / SQRT_2))
+    FormulaResult::from(z).with_p(libm::erfc(z.abs() / SQRT_2))
 }

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS, Worse};
+use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS, WorseDirection};
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
@@ -22,7 +22,7 @@ pub(super) static STD_DEV: OneSided<Histogram> = OneSided {
         reads: Reads::Numeric,
         unit: COLUMN_UNIT,
         range: UPWARDS,
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         n_min: 2,
         formula: "sqrt(sum (x - mean)^2 / (n - 1))",
         source: "definition",

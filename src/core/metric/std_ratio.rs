@@ -9,12 +9,12 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::metric::contrast::Contrast;
-use crate::metric::spec::{Moment, Reads, Spec, UPWARDS, Worse};
+use crate::metric::contrast::ContrastMetric;
+use crate::metric::spec::{Moment, Reads, Spec, UPWARDS, WorseDirection};
 use crate::metric::std_dev::std_dev;
 
 /// See the head of this file.
-pub(super) static STD_RATIO: Contrast = Contrast {
+pub(super) static STD_RATIO: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "std_ratio",
         help: "Standard deviation in units of the baseline's; 1 is no change.",
@@ -22,7 +22,7 @@ pub(super) static STD_RATIO: Contrast = Contrast {
         symmetric: false,
         unit: "ratio",
         range: UPWARDS,
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         n_min: 2,
         formula: "sd(current) / sd(baseline)",
         source: "Fisher 1925, section 41",

@@ -11,7 +11,7 @@
 
 use crate::event::{Micros, SECOND};
 use crate::metric::one_sided::OneSided;
-use crate::metric::spec::{Place, Reads, Spec, Subject, UPWARDS, Worse};
+use crate::metric::spec::{MetricSubject, Reads, Spec, UPWARDS, Visibility, WorseDirection};
 use crate::summary::Rates;
 
 /// See the head of this file.
@@ -22,11 +22,11 @@ pub(super) static THROUGHPUT: OneSided<Rates> = OneSided {
         reads: Reads::Rates,
         unit: "per second",
         range: UPWARDS,
-        worse: Worse::Neither,
+        worse: WorseDirection::Neither,
         formula: "requests / seconds of the window",
         source: "definition",
-        subject: Subject::Traffic,
-        shown: &[Place::History],
+        subject: MetricSubject::Traffic,
+        shown: &[Visibility::History],
         ..Spec::RATE
     },
     convention: "exact",

@@ -10,7 +10,7 @@
 //! **Cost**: constant.
 
 use crate::metric::one_sided::{OneSided, share};
-use crate::metric::spec::{Reads, Spec, Subject};
+use crate::metric::spec::{MetricSubject, Reads, Spec};
 use crate::summary::Category;
 
 /// See the head of this file.
@@ -21,7 +21,7 @@ pub(super) static UNSEEN_RATE: OneSided<Category> = OneSided {
         reads: Reads::Categorical,
         formula: "unseen / values",
         source: "definition",
-        subject: Subject::Defects,
+        subject: MetricSubject::Defects,
         ..Spec::RATE
     },
     convention: "exact",

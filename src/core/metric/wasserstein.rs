@@ -12,9 +12,9 @@
 //! and the largest gap that the counts allow.
 //! **Cost**: one pass over the fine bins of both sides.
 
-use crate::metric::contrast::Contrast;
+use crate::metric::contrast::ContrastMetric;
 use crate::metric::line::Line;
-use crate::metric::reading::Measured;
+use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS};
 use crate::metric::std_dev::std_dev;
 use crate::plan::Compat;
@@ -22,7 +22,7 @@ use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static WASSERSTEIN: Contrast = Contrast {
+pub(super) static WASSERSTEIN: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "wasserstein",
         help: "Wasserstein distance: the mean distance that rows moved.",
@@ -44,11 +44,11 @@ pub(super) static WASSERSTEIN: Contrast = Contrast {
     ],
 };
 
-fn in_units_of(unit: Option<f64>, current: &Histogram, baseline: &Histogram, cut: &Cut) -> Measured {
+fn in_units_of(unit: Option<f64>, current: &Histogram, baseline: &Histogram, cut: &Cut) -> FormulaResult {
     let (Some(unit), Some(area)) = (unit, area(current, baseline, cut)) else { return None.into() };
     // Rounding may put the straight lines beside what is possible.
     let straight = area.straight.max(area.low).min(area.high);
-    Measured::from(straight / unit).within(area.low / unit, area.high / unit)
+    FormulaResult::from(straight / unit).within(area.low / unit, area.high / unit)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

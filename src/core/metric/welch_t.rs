@@ -11,17 +11,17 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::infer::welch::{Sample, welch};
-use crate::metric::contrast::Contrast;
+use crate::infer::welch::{Moments, welch};
+use crate::metric::contrast::ContrastMetric;
 use crate::metric::mean::mean;
-use crate::metric::reading::Measured;
-use crate::metric::spec::{LINE, Reads, Spec, Worse};
+use crate::metric::reading::FormulaResult;
+use crate::metric::spec::{LINE, Reads, Spec, WorseDirection};
 use crate::metric::std_dev::std_dev;
 use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static WELCH_T: Contrast = Contrast {
+pub(super) static WELCH_T: ContrastMetric = ContrastMetric {
     spec: Spec {
         name: "welch_t",
         help: "Difference of the means in units of its standard error.",
@@ -29,7 +29,7 @@ pub(super) static WELCH_T: Contrast = Contrast {
         symmetric: false,
         unit: "standard errors",
         range: LINE,
-        worse: Worse::Away,
+        worse: WorseDirection::Away,
         n_min: 2,
         formula: "(mean(current) - mean(baseline)) / sqrt(var(current) / n + var(baseline) / m)",
         source: "Welch 1947",
@@ -38,11 +38,11 @@ pub(super) static WELCH_T: Contrast = Contrast {
     variants: &[(None, "unequal_variances", |current, baseline, cut| {
         let sides = sample(current, cut).zip(sample(baseline, cut));
         let test = sides.and_then(|(current, baseline)| welch(current, baseline));
-        test.map_or(None.into(), |(t, p)| Measured::from(t).with_p(p))
+        test.map_or(None.into(), |(t, p)| FormulaResult::from(t).with_p(p))
     })],
 };
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn sample(side: &Histogram, cut: &Cut) -> Option<Sample> {
-    Some(Sample { n: side.n() as f64, mean: mean(side, cut)?, std_dev: std_dev(side, cut)? })
+fn sample(side: &Histogram, cut: &Cut) -> Option<Moments> {
+    Some(Moments { n: side.n() as f64, mean: mean(side, cut)?, std_dev: std_dev(side, cut)? })
 }

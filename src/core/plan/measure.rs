@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A measure that a candidate must not be worse in than its margin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MeasurePlan {
-    /// The numeric column of this name, whose role is [`Role::Measure`](super::Role::Measure).
+    /// The numeric column of this name, whose role is [`Role::Measure`](super::ColumnRole::Measure).
     pub name: String,
     /// Its place among the measures of the plan.
     pub place: usize,

@@ -19,7 +19,7 @@ pub const INDEX_MAX: u32 = 65_535;
 /// One step on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Step {
+pub enum PathStep {
     /// The member of an object, or the column, of this name.
     Key(String),
     /// The element of a list at this place, from 0.
@@ -28,7 +28,7 @@ pub enum Step {
     Named(String, String),
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for PathStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => f.write_str(key),
@@ -47,7 +47,7 @@ impl fmt::Display for Step {
 /// A path that has `[*]` in it begins in an element of a list. All up to the last `[*]` is its first key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     /// How texts on the way and at the end of it are taken.
     pub texts: Texts,
 }
@@ -66,7 +66,7 @@ pub struct Texts {
 impl Path {
     /// The steps, from the outside in.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PathStep] {
         &self.steps
     }
 
@@ -98,8 +98,8 @@ impl Path {
     #[must_use]
     pub fn first(&self) -> Option<&str> {
         match self.steps.first()? {
-            Step::Key(key) => Some(key),
-            Step::Index(_) | Step::Named(..) => None,
+            PathStep::Key(key) => Some(key),
+            PathStep::Index(_) | PathStep::Named(..) => None,
         }
     }
 
@@ -107,43 +107,43 @@ impl Path {
     #[must_use]
     pub fn last(&self) -> Option<&str> {
         match self.steps.last()? {
-            Step::Key(key) => Some(key),
-            Step::Index(_) | Step::Named(..) => None,
+            PathStep::Key(key) => Some(key),
+            PathStep::Index(_) | PathStep::Named(..) => None,
         }
     }
 
     /// The part before the first list; all of it where it leads through none.
     #[must_use]
     pub fn outside_of_lists(&self) -> Self {
-        self.steps.iter().take_while(|step| matches!(step, Step::Key(_))).cloned().collect()
+        self.steps.iter().take_while(|step| matches!(step, PathStep::Key(_))).cloned().collect()
     }
 
     /// The place of an element of the list that stands here.
     #[must_use]
     pub fn element(&self, at: u32) -> Self {
-        self.steps.iter().cloned().chain([Step::Index(at)]).collect()
+        self.steps.iter().cloned().chain([PathStep::Index(at)]).collect()
     }
 
     /// As it is written in a pipeline file.
     #[must_use]
     pub fn escaped(&self) -> String {
-        let escape = |step: &Step| match step {
-            Step::Key(key) if !key.ends_with(EACH) => Step::Key(key.replace('.', "\\.").replace('[', "\\[")),
+        let escape = |step: &PathStep| match step {
+            PathStep::Key(key) if !key.ends_with(EACH) => PathStep::Key(key.replace('.', "\\.").replace('[', "\\[")),
             other => other.clone(),
         };
         self.steps.iter().map(escape).collect::<Self>().to_string()
     }
 }
 
-impl FromIterator<Step> for Path {
-    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+impl FromIterator<PathStep> for Path {
+    fn from_iter<I: IntoIterator<Item = PathStep>>(steps: I) -> Self {
         Self { steps: steps.into_iter().collect(), texts: Texts::default() }
     }
 }
 
 impl FromIterator<String> for Path {
     fn from_iter<I: IntoIterator<Item = String>>(keys: I) -> Self {
-        keys.into_iter().map(Step::Key).collect()
+        keys.into_iter().map(PathStep::Key).collect()
     }
 }
 
@@ -161,7 +161,7 @@ impl Serialize for Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {
-            let dot = if at > 0 && matches!(step, Step::Key(_)) { "." } else { "" };
+            let dot = if at > 0 && matches!(step, PathStep::Key(_)) { "." } else { "" };
             write!(f, "{dot}{step}")?;
         }
         Ok(())
@@ -182,7 +182,7 @@ impl FromStr for Path {
             }
             None => next_key(text, &mut rest, false)?,
         };
-        let mut steps = vec![Step::Key(first)];
+        let mut steps = vec![PathStep::Key(first)];
         loop {
             while let Some(inside) = rest.strip_prefix('[') {
                 let found = inside.split_once(']').and_then(|(inside, after)| Some((element(inside)?, after)));
@@ -195,8 +195,8 @@ impl FromStr for Path {
                 None if rest.is_empty() => return Ok(steps.into_iter().collect()),
                 None => return Err(no_element(text)),
             }
-            let is_header = matches!(steps.as_slice(), [Step::Key(first)] if first == HEADER);
-            steps.push(Step::Key(next_key(text, &mut rest, is_header)?));
+            let is_header = matches!(steps.as_slice(), [PathStep::Key(first)] if first == HEADER);
+            steps.push(PathStep::Key(next_key(text, &mut rest, is_header)?));
         }
     }
 }
@@ -240,31 +240,36 @@ fn key(text: &mut &str) -> String {
 }
 
 /// What stands between brackets.
-fn element(text: &str) -> Option<Step> {
+fn element(text: &str) -> Option<PathStep> {
     if let Some((key, text)) = text.split_once('=') {
-        return (!key.is_empty()).then(|| Step::Named(key.to_owned(), text.to_owned()));
+        return (!key.is_empty()).then(|| PathStep::Named(key.to_owned(), text.to_owned()));
     }
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|at| is_number && *at <= INDEX_MAX).map(Step::Index)
+    text.parse().ok().filter(|at| is_number && *at <= INDEX_MAX).map(PathStep::Index)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(name: &str) -> Step {
-        Step::Key(name.to_owned())
+    fn key(name: &str) -> PathStep {
+        PathStep::Key(name.to_owned())
     }
 
     #[test]
     fn paths_are_keys_and_places_in_lists() {
         for (text, steps) in [
             ("attributes.model\\.version", vec![key("attributes"), key("model.version")]),
-            ("features[0]", vec![key("features"), Step::Index(0)]),
-            ("a[7][65535].b", vec![key("a"), Step::Index(7), Step::Index(65_535), key("b")]),
+            ("features[0]", vec![key("features"), PathStep::Index(0)]),
+            ("a[7][65535].b", vec![key("a"), PathStep::Index(7), PathStep::Index(65_535), key("b")]),
             (
                 "outputs[name=p.q].data[1]",
-                vec![key("outputs"), Step::Named("name".to_owned(), "p.q".to_owned()), key("data"), Step::Index(1)],
+                vec![
+                    key("outputs"),
+                    PathStep::Named("name".to_owned(), "p.q".to_owned()),
+                    key("data"),
+                    PathStep::Index(1),
+                ],
             ),
             ("temp \\[C].x\\y]", vec![key("temp [C]"), key("x\\y]")]),
         ] {
@@ -279,7 +284,7 @@ mod tests {
     #[test]
     fn elements_of_lists_are_keys() {
         let path: Path = "a\\.b[*].c[*].d[0].e\\.f".parse().expect("a path");
-        assert_eq!(path.steps(), [key("a\\.b[*].c[*]"), key("d"), Step::Index(0), key("e.f")]);
+        assert_eq!(path.steps(), [key("a\\.b[*].c[*]"), key("d"), PathStep::Index(0), key("e.f")]);
         assert_eq!((path.is_in_row(), path.escaped().as_str()), (true, "a\\.b[*].c[*].d[0].e\\.f"));
         let lists: Vec<_> = std::iter::successors(path.around(), Path::around).map(|list| list.escaped()).collect();
         assert_eq!(lists, ["a\\.b[*].c", "a\\.b"]);

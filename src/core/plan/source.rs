@@ -193,9 +193,9 @@ pub struct Mapping {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub producer: Option<Path>,
     /// Model name.
-    pub model: Field,
+    pub model: FieldSource,
     /// Version name.
-    pub version: Field,
+    pub version: FieldSource,
     /// One per segment field of the plan.
     pub segments: Vec<Path>,
     /// One per numeric column of the plan; `None` when this source does not carry it.
@@ -257,7 +257,7 @@ impl Mapping {
     /// Every path in it.
     #[must_use]
     pub fn paths(&self) -> Vec<&Path> {
-        let fields = [&self.model, &self.version].into_iter().filter_map(Field::path);
+        let fields = [&self.model, &self.version].into_iter().filter_map(FieldSource::path);
         let plain = [
             &self.row,
             &self.id,
@@ -301,7 +301,7 @@ pub struct NumericField {
 
 /// A text field that is read from the record or the same for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub enum Field {
+pub enum FieldSource {
     /// Not carried by this source.
     #[default]
     Absent,
@@ -311,7 +311,7 @@ pub enum Field {
     Constant(String),
 }
 
-impl Field {
+impl FieldSource {
     /// Where it is found, if it is read from the record.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

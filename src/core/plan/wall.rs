@@ -16,12 +16,12 @@ pub struct WallClock {
     /// What it shows when some window begins; readings count from there.
     begin: Micros,
     /// In which it is not touched, one after another; none in UTC.
-    periods: Vec<Period>,
+    periods: Vec<OffsetPeriod>,
 }
 
 /// A stretch of time in which a clock is not touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Period {
+struct OffsetPeriod {
     from: Micros,
     /// How far it is ahead of UTC.
     offset: Micros,
@@ -39,11 +39,11 @@ impl WallClock {
     /// A clock in a time zone, which is `first` ahead of UTC until it is put to other offsets at some times, in order.
     #[must_use]
     pub fn local(zone: &str, begin: Micros, first: Micros, changes: &[(Micros, Micros)]) -> Self {
-        let mut periods = vec![Period { from: Micros::MIN, offset: first, shown: Micros::MIN }];
+        let mut periods = vec![OffsetPeriod { from: Micros::MIN, offset: first, shown: Micros::MIN }];
         for &(from, offset) in changes {
             let last = periods[periods.len() - 1];
             let shown = last.shown.max(from.saturating_add(last.offset).saturating_sub(1));
-            periods.push(Period { from, offset, shown });
+            periods.push(OffsetPeriod { from, offset, shown });
         }
         Self { zone: Some(zone.to_owned()), begin, periods }
     }
@@ -77,7 +77,7 @@ impl WallClock {
     pub fn reading(&self, time: Micros) -> Micros {
         let after = self.periods.partition_point(|period| period.from <= time);
         let shows = match after.checked_sub(1).map(|at| self.periods[at]) {
-            Some(Period { offset, shown, .. }) => time.saturating_add(offset).max(shown),
+            Some(OffsetPeriod { offset, shown, .. }) => time.saturating_add(offset).max(shown),
             None => time,
         };
         shows.saturating_sub(self.begin)
@@ -88,7 +88,7 @@ impl WallClock {
         let shows = reading.saturating_add(self.begin);
         let after = self.periods.partition_point(|period| period.shown < shows).max(1);
         match self.periods.get(after - 1) {
-            Some(Period { from, offset, .. }) => shows.saturating_sub(*offset).max(*from),
+            Some(OffsetPeriod { from, offset, .. }) => shows.saturating_sub(*offset).max(*from),
             None => shows,
         }
     }

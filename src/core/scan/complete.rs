@@ -29,12 +29,12 @@ pub(crate) struct PartialPart {
     pub(crate) group: Arc<GroupKey>,
     pub(crate) upto: i64,
     pub(crate) inputs: Inputs,
-    pub(crate) content: Content,
+    pub(crate) content: PaneContent,
 }
 
 /// What was counted, as it was kept until now.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum PaneContent {
     Traffic(Box<OpenTraffic>),
     InTime(LabelledRows),
     Late(LabelledRows),
@@ -76,7 +76,7 @@ impl Iterator for Complete {
     }
 }
 
-impl Content {
+impl PaneContent {
     fn into_body(self, plan: &Plan) -> Body {
         let open = |gathered: &LabelledRows| gathered.open(plan.quality.as_ref().expect("labels imply a quality plan"));
         match self {

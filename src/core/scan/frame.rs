@@ -15,7 +15,7 @@ use crate::event::{Micros, Poison};
 use crate::format::Version;
 use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
-use crate::summary::{Measured, Quality, Tails, Traffic};
+use crate::summary::{MeasureSummary, Quality, Tails, Traffic};
 use crate::time::Clock;
 
 /// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
@@ -232,7 +232,7 @@ pub struct CheckpointMeta {
     pub emit_from: Micros,
     /// Of a scan that runs apart: what was counted of the stream up to the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tally: Option<Tally>,
+    pub tally: Option<StreamCounts>,
     /// What the stream brought before the first pane that is needed.
     #[serde(default, skip_serializing_if = "Pace::is_unknown")]
     pub pace: Pace,
@@ -266,7 +266,7 @@ impl Lost {
 
 /// What was counted of a stream besides panes: from its first record up to a position.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tally {
+pub struct StreamCounts {
     /// The next offset.
     pub next_offset: i64,
     /// Good rows.
@@ -290,7 +290,7 @@ pub enum Frame {
     /// Progress.
     Tick(Tick) = 1,
     /// What was counted of a stream, by lane and source, for those who keep it.
-    Tally(u32, u16, Tally) = 2,
+    Tally(u32, u16, StreamCounts) = 2,
 }
 
 impl Frame {
@@ -352,7 +352,7 @@ enum Far {
     /// By stream of a tick.
     Paces(Vec<Pace>),
     /// By numeric column, and by measure.
-    Measures(Vec<(u32, Tails<u64>)>, Vec<Measured>),
+    Measures(Vec<(u32, Tails<u64>)>, Vec<MeasureSummary>),
 }
 
 impl Far {
@@ -431,7 +431,7 @@ mod tests {
     fn the_numbers_of_frames_and_parts_stay() {
         let tick = Tick { lane: 0, lanes: 1, plan: String::new(), streams: Vec::new() };
         assert_eq!(Frame::Tick(tick).encode()[..2], [3, 1]);
-        assert_eq!(Frame::Tally(0, 0, Tally::default()).encode()[..2], [3, 2]);
+        assert_eq!(Frame::Tally(0, 0, StreamCounts::default()).encode()[..2], [3, 2]);
         let exposure = Body::Exposure(DeclaredShare { at: 0, share: 0.5 });
         let labels = crate::summary::Quality::default();
         let bodies = [Body::QualityInTime(labels.clone()), Body::QualityLate(labels), exposure];
@@ -451,7 +451,7 @@ mod tests {
         let cut = std::sync::Arc::new(crate::baseline::cut::equal_width(0.0, 1.0, 20));
         let column = |name: &str| crate::plan::NumericColumn {
             name: name.to_owned(),
-            role: crate::plan::Role::Feature,
+            role: crate::plan::ColumnRole::Feature,
             cut: std::sync::Arc::clone(&cut),
         };
         let columns = crate::plan::Columns { numeric: vec![column("near"), column("far")], ..Default::default() };
@@ -480,7 +480,7 @@ mod tests {
     #[test]
     fn measures_are_sent_as_the_newest_version() {
         let mut traffic = Traffic::new(&crate::plan::Columns::default());
-        traffic.measures.push(Measured::default());
+        traffic.measures.push(MeasureSummary::default());
         traffic.measures[0].update(12.5, Some(7));
         let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
         let (body, inputs) = (Body::Traffic(traffic), Inputs::of(0));

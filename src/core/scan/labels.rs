@@ -7,13 +7,13 @@ use arrow_array::Array;
 
 use crate::batch::EventBatch;
 use crate::event::{Micros, class_hash};
-use crate::plan::{Plan, QualityPlan, Role, Task};
+use crate::plan::{ColumnRole, Plan, QualityPlan, Task};
 use crate::scan::assign::CellRows;
-use crate::scan::complete::Content;
+use crate::scan::complete::PaneContent;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::{ArrivedLabel, FoundLabel, Join, Match, Stub};
-use crate::scan::traffic::{Answer, PerEntry, outcome};
+use crate::scan::traffic::{PerEntry, ResponseClass, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Sealed, Spill};
@@ -107,7 +107,7 @@ impl Cell for QualityCell {
 }
 
 /// What was counted of one group in one pane, and of which labels.
-pub(crate) type OfGroup = (Micros, Arc<GroupKey>, Inputs, Content);
+pub(crate) type OfGroup = (Micros, Arc<GroupKey>, Inputs, PaneContent);
 
 /// A pane whose labels are still coming in.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ impl Labels {
     /// Takes the answered predictions of one cell: those that carry a label count at once, the others wait for theirs.
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
         let quality = plan.quality.as_ref().expect("checked by the caller");
-        let scores = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
+        let scores = plan.columns.index_of(ColumnRole::Score).and_then(|column| batch.numeric.get(column));
         let predicted = PerEntry::of(&batch.predicted, |name| class_of(quality.task, name));
         let classes = PerEntry::of(&batch.label_class, class_hash);
         let id_limit = self.id_limit;
@@ -230,7 +230,7 @@ impl Labels {
                 Some(scores) => scores.is_valid(row).then(|| scores.value(row)).filter(|score| !score.is_nan()),
                 None => class.map(|class| certain(quality.task, class)),
             };
-            let Some(score) = score.filter(|_| outcome(batch, row) == Answer::Success) else { continue };
+            let Some(score) = score.filter(|_| outcome(batch, row) == ResponseClass::Success) else { continue };
             let event_time = batch.event_time.value(row);
             let answered = class.unwrap_or_else(|| u64::from(score >= quality.threshold));
             let entity = batch.entity.is_valid(row).then(|| bucket(batch.entity.value(row)));
@@ -446,8 +446,9 @@ impl QualityPane {
             let in_time = Some(std::mem::take(&mut cell.in_time)).filter(|_| !self.in_time_sent);
             let late = is_complete.then(|| std::mem::take(&mut cell.late));
             let some = |gathered: Option<LabelledRows>| gathered.filter(|gathered| !gathered.is_empty());
-            let parts =
-                [some(in_time).map(Content::InTime), some(late).map(Content::Late)].into_iter().zip(self.inputs);
+            let parts = [some(in_time).map(PaneContent::InTime), some(late).map(PaneContent::Late)]
+                .into_iter()
+                .zip(self.inputs);
             let parts = parts.filter_map(|(content, inputs)| Some((start, Arc::clone(key), inputs, content?)));
             complete.extend(parts);
         }

@@ -18,9 +18,10 @@ pub mod traffic;
 
 pub use complete::Complete;
 pub use frame::{
-    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Lost, Partial, StreamCheckpoint, StreamState, Tally, Tick,
+    Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Lost, Partial, StreamCheckpoint, StreamCounts, StreamState,
+    Tick,
 };
 pub use intake::{Intake, Pace};
 pub use labels::LabelCounts;
 pub use portions::portions;
-pub use scan::{Counts, Open, Scan};
+pub use scan::{LaneCounts, Open, Scan};

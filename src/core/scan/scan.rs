@@ -12,7 +12,7 @@ use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
 use crate::plan::{Plan, Task, TimePlan};
 use crate::scan::assign::{Dropped, times_of};
-use crate::scan::complete::{Complete, Content, PartialPart};
+use crate::scan::complete::{Complete, PaneContent, PartialPart};
 use crate::scan::frame::{
     Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Lost, StreamCheckpoint, StreamState, Tick,
 };
@@ -26,7 +26,7 @@ use crate::time::Clock;
 
 /// What a lane counted besides its panes, since it was started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct LaneCounts {
     /// Rows read.
     pub rows: u64,
     /// Events that came after their pane was sealed, and were dropped; in an engine, those as well that came too late
@@ -38,7 +38,7 @@ pub struct Counts {
     pub labels: LabelCounts,
 }
 
-impl std::ops::AddAssign for Counts {
+impl std::ops::AddAssign for LaneCounts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
         self.late += other.late;
@@ -74,7 +74,7 @@ struct Gap {
 
 /// One input stream of the lane.
 #[derive(Debug)]
-struct Stream {
+struct InputStream {
     kind: EventKind,
     clock: Clock,
     next_offset: i64,
@@ -115,11 +115,11 @@ pub struct Scan {
     plan: Arc<Plan>,
     lane: u32,
     lanes: u32,
-    streams: BTreeMap<u16, Stream>,
+    streams: BTreeMap<u16, InputStream>,
     labels: Option<Labels>,
     /// Panes before this were told of in an earlier life, and are read again in part only.
     whole_from: Micros,
-    counts: Counts,
+    counts: LaneCounts,
     /// Buffer for counts of dictionary codes.
     code_counts: Vec<u64>,
 }
@@ -128,9 +128,9 @@ impl Scan {
     /// A fresh scan of lane `lane` of `lanes`.
     #[must_use]
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
-        let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, Stream::new(spec.kind))).collect();
+        let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, InputStream::new(spec.kind))).collect();
         let labels = plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max));
-        let (counts, code_counts) = (Counts::default(), Vec::new());
+        let (counts, code_counts) = (LaneCounts::default(), Vec::new());
         Self { plan, lane, lanes, streams, labels, whole_from: Micros::MIN, counts, code_counts }
     }
 
@@ -192,7 +192,7 @@ impl Scan {
         let labels_follow = plan.sources.iter().any(|source| source.kind == EventKind::Outcome);
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let clock_before = stream.clock.clone();
-        let Stream { traffic, clock, intakes, .. } = &mut *stream;
+        let InputStream { traffic, clock, intakes, .. } = &mut *stream;
         let (cells, Dropped { late, duplicates }) = traffic.assign(&plan, clock, intakes, batch);
         self.counts.late += late;
         self.counts.duplicates += duplicates;
@@ -239,7 +239,7 @@ impl Scan {
             let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
             let share = DeclaredShare { at, share: batch.exposure.value(row) };
             let (pane, inputs) = (self.plan.time.pane_of(at), Inputs::of(batch.offset.value(row)));
-            self.part(batch.source, pane, Arc::new(group), inputs, Content::Exposure(share))
+            self.part(batch.source, pane, Arc::new(group), inputs, PaneContent::Exposure(share))
         };
         (0..batch.len()).map(declared)
     }
@@ -257,11 +257,11 @@ impl Scan {
             }
         }
         let part = |(source, start, key, inputs, traffic)| {
-            self.part(source, start, key, inputs, Content::Traffic(Box::new(traffic)))
+            self.part(source, start, key, inputs, PaneContent::Traffic(Box::new(traffic)))
         };
         let nobody = Arc::new(GroupKey { model: String::new(), version: String::new(), segment: Vec::new() });
         let account = |(source, start, intake): (u16, Micros, Intake)| {
-            self.part(source, start, Arc::clone(&nobody), Inputs::NONE, Content::Intake(intake))
+            self.part(source, start, Arc::clone(&nobody), Inputs::NONE, PaneContent::Intake(intake))
         };
         let accounts = intakes.into_iter().map(account);
         let mut parts: VecDeque<PartialPart> = accounts.chain(sealed.into_iter().map(part)).collect();
@@ -324,7 +324,7 @@ impl Scan {
     /// How far the lane has been read.
     #[must_use]
     pub fn tick(&self) -> Tick {
-        let state = |(&source, stream): (&u16, &Stream)| StreamState {
+        let state = |(&source, stream): (&u16, &InputStream)| StreamState {
             source,
             next_offset: stream.next_offset,
             watermark: stream.watermark(&self.plan),
@@ -367,11 +367,18 @@ impl Scan {
 
     /// What was counted besides the panes.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> LaneCounts {
         self.counts
     }
 
-    fn part(&self, source: u16, pane: Micros, group: Arc<GroupKey>, inputs: Inputs, content: Content) -> PartialPart {
+    fn part(
+        &self,
+        source: u16,
+        pane: Micros,
+        group: Arc<GroupKey>,
+        inputs: Inputs,
+        content: PaneContent,
+    ) -> PartialPart {
         let upto = self.streams.values().map(|stream| stream.next_offset).sum();
         PartialPart { lane: self.lane, source, pane, group, upto, inputs, content }
     }
@@ -384,7 +391,7 @@ impl Scan {
     }
 }
 
-impl Stream {
+impl InputStream {
     fn new(kind: EventKind) -> Self {
         Self {
             kind,

@@ -11,15 +11,15 @@ use arrow_array::{Array, Float64Array};
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::{EventKind, Micros};
-use crate::kernel::select::{self, Rows};
-use crate::plan::{CategoricalColumn, NumericColumn, Plan, Role};
+use crate::kernel::select::{self, SelectedRows};
+use crate::plan::{CategoricalColumn, ColumnRole, NumericColumn, Plan};
 use crate::scan::assign::CellRows;
 use crate::scan::dedup::IdSet;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::open::{Numbers, OpenTraffic};
 use crate::summary::entity;
-use crate::summary::{Category, Latency, Measured, Traffic};
+use crate::summary::{Category, Latency, MeasureSummary, Traffic};
 
 impl Cell for Traffic {
     fn new(plan: &Plan) -> Self {
@@ -90,18 +90,18 @@ impl TrafficStream {
 }
 
 fn count(traffic: &mut OpenTraffic, plan: &Plan, batch: &EventBatch, rows: &[u32], codes: &mut Vec<u64>) {
-    let selected = Rows::new(rows);
+    let selected = SelectedRows::new(rows);
     let OpenTraffic { numeric, rest: traffic } = traffic;
     let requests = requests(batch, rows);
     let mapping = &plan.sources[usize::from(batch.source)].mapping;
     let columns = numeric.iter_mut().zip(&plan.columns.numeric).zip(&batch.numeric);
     for (at, ((histogram, column), array)) in columns.enumerate() {
         match column.role {
-            Role::Latency => {
-                count_numeric(histogram, Some(&mut traffic.latency), column, array, &Rows::new(&requests));
+            ColumnRole::Latency => {
+                count_numeric(histogram, Some(&mut traffic.latency), column, array, &SelectedRows::new(&requests));
             }
-            Role::Measure if mapping.is_shared(at) => {
-                count_numeric(histogram, None, column, array, &Rows::new(&records(batch, rows)));
+            ColumnRole::Measure if mapping.is_shared(at) => {
+                count_numeric(histogram, None, column, array, &SelectedRows::new(&records(batch, rows)));
             }
             _ => count_numeric(histogram, None, column, array, &selected),
         }
@@ -143,7 +143,7 @@ pub fn count_numeric(
     mut latency: Option<&mut Latency>,
     column: &NumericColumn,
     array: &Float64Array,
-    rows: &Rows,
+    rows: &SelectedRows,
 ) {
     let skipped = select::present(array.values(), array.nulls(), rows, |block| {
         histogram.update(&column.cut, block);
@@ -191,9 +191,9 @@ fn count_codes(array: &TextArray, rows: &[u32], counts: &mut Vec<u64>) {
 }
 
 fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u32]) {
-    let score = plan.columns.index_of(Role::Score).and_then(|column| batch.numeric.get(column));
+    let score = plan.columns.index_of(ColumnRole::Score).and_then(|column| batch.numeric.get(column));
     let positive = PerEntry::of(&batch.predicted, |name| name == "1");
-    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
+    let latency = plan.columns.index_of(ColumnRole::Latency).and_then(|column| batch.numeric.get(column));
     let rates = &mut traffic.rates;
     for &row in rows {
         let row = row as usize;
@@ -201,15 +201,15 @@ fn count_rates(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: &[u
         if batch.is_request(row) {
             rates.requests += 1;
             rates.errors += u64::from(outcome.is_failure());
-            if let Some(latency) = latency.filter(|_| outcome == Answer::TimedOut) {
+            if let Some(latency) = latency.filter(|_| outcome == ResponseClass::TimedOut) {
                 traffic.timed_out.update(latency.is_valid(row).then(|| latency.value(row)).filter(|ms| !ms.is_nan()));
             }
-            rates.rejected += u64::from(outcome == Answer::Rejected);
+            rates.rejected += u64::from(outcome == ResponseClass::Rejected);
         }
         let positive = positive.get(row);
         // Without scores the class is the answer.
         let is_scored = score.map_or(plan.quality.is_some() && positive.is_some(), |score| score.is_valid(row));
-        rates.scored += u64::from(outcome == Answer::Success && is_scored);
+        rates.scored += u64::from(outcome == ResponseClass::Success && is_scored);
         if let Some(positive) = positive {
             rates.predicted += 1;
             rates.positive += u64::from(positive);
@@ -222,14 +222,14 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
     if batch.entity.null_count() == batch.len() {
         return;
     }
-    let latency = plan.columns.index_of(Role::Latency).and_then(|column| batch.numeric.get(column));
+    let latency = plan.columns.index_of(ColumnRole::Latency).and_then(|column| batch.numeric.get(column));
     let rows = rows.iter().map(|&row| row as usize);
     for row in rows.filter(|&row| batch.is_request(row) && batch.entity.is_valid(row)) {
         let asked = entity::at(&mut traffic.entities, batch.entity.value(row));
         asked.requests += 1;
         let outcome = outcome(batch, row);
         asked.errors += u64::from(outcome.is_failure());
-        asked.rejected += u64::from(outcome == Answer::Rejected);
+        asked.rejected += u64::from(outcome == ResponseClass::Rejected);
         if let Some(latency) = latency.filter(|latency| latency.is_valid(row)) {
             let step = entity::latency_step(latency.value(row));
             asked.timed += 1;
@@ -240,7 +240,7 @@ fn count_entities(traffic: &mut Traffic, plan: &Plan, batch: &EventBatch, rows: 
 }
 
 /// Counts measures, by entity too where rows name theirs. What is no number is counted with the column.
-fn count_measure(measure: &mut Measured, batch: &EventBatch, column: usize, rows: &[u32]) {
+fn count_measure(measure: &mut MeasureSummary, batch: &EventBatch, column: usize, rows: &[u32]) {
     let Some(values) = batch.numeric.get(column) else { return };
     let known = rows.iter().map(|&row| row as usize).filter(|&row| values.is_valid(row));
     for row in known.filter(|&row| !values.value(row).is_nan()) {
@@ -255,7 +255,7 @@ const TIMEOUTS: [i16; 4] = [408, 499, 504, 524];
 
 /// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ResponseClass {
     /// With a status of 200 to 299, or without a status and not marked as failed.
     Success,
     /// The server refused it: a status of 400 to 499, timeouts aside.
@@ -268,7 +268,7 @@ pub enum Answer {
     Other,
 }
 
-impl Answer {
+impl ResponseClass {
     /// What a status code and an error marker mean together; neither means success.
     #[must_use]
     pub fn of(status: Option<i16>, marked: bool) -> Self {
@@ -290,9 +290,9 @@ impl Answer {
 }
 
 /// How a row's request was answered.
-pub(crate) fn outcome(batch: &EventBatch, row: usize) -> Answer {
+pub(crate) fn outcome(batch: &EventBatch, row: usize) -> ResponseClass {
     let marked = batch.failed.is_valid(row) && batch.failed.value(row);
-    Answer::of(batch.status.is_valid(row).then(|| batch.status.value(row)), marked)
+    ResponseClass::of(batch.status.is_valid(row).then(|| batch.status.value(row)), marked)
 }
 
 /// What each dictionary entry of a text column stands for, looked up once per batch instead of once per row.

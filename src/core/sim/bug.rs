@@ -1,7 +1,7 @@
 //! Particular ways in which a version may be broken, beyond shifted numbers.
 
 use super::rng::Rng;
-use super::world::Row;
+use super::world::SimulatedRow;
 
 /// What a request takes that times out, in milliseconds.
 const TIMEOUT_MS: f64 = 1_000.0;
@@ -35,7 +35,7 @@ pub enum Bug {
 
 impl Bug {
     /// Breaks a healthy row.
-    pub(super) fn hit(self, row: &mut Row, rng: &mut Rng) {
+    pub(super) fn hit(self, row: &mut SimulatedRow, rng: &mut Rng) {
         match self {
             Self::Renamed => {
                 row.c1 = match row.c1 {

@@ -1,7 +1,7 @@
 //! Ten faults that overlap: some of the world, some of the candidate, and one that is none.
 
 use super::bug::Bug;
-use super::kind::{RowEffect, Scope};
+use super::kind::{ChangeScope, RowEffect};
 
 /// One of many things that go wrong in one world.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,7 +11,7 @@ pub struct CrowdFault {
     /// The column that tells, or empty.
     pub column: &'static str,
     /// Whose it is.
-    pub scope: Scope,
+    pub scope: ChangeScope,
     /// Hours of both versions before it begins.
     pub from: u32,
     /// Hours of both versions after which it is over.
@@ -27,7 +27,7 @@ const NONE: RowEffect = RowEffect::NONE;
 const MOVED: &[&str] = &["mean_shift", "std_ratio", "psi"];
 
 const fn fault(
-    (scope, column, metrics): (Scope, &'static str, &'static [&'static str]),
+    (scope, column, metrics): (ChangeScope, &'static str, &'static [&'static str]),
     (from, until): (u32, u32),
     effect: RowEffect,
 ) -> CrowdFault {
@@ -37,24 +37,28 @@ const fn fault(
 /// The ten, by their beginning. The first is a true difference that harms nobody; it restricts the candidate from the
 /// start, and stays.
 pub const CROWD: &[CrowdFault] = &[
-    fault((Scope::Candidate, "x1", MOVED), (0, CROWD_HOURS), RowEffect { mean: 0.4, ..NONE }),
-    fault((Scope::Candidate, "x1", &["missing_rate"]), (12, 30), RowEffect { missing: 0.1, ..NONE }),
-    fault((Scope::Both, "", &["error_rate"]), (18, 26), RowEffect { errors: 0.05, ..NONE }),
-    fault((Scope::Candidate, "x2", MOVED), (24, 46), RowEffect { bug: Some(Bug::Unit(1.61)), ..NONE }),
-    fault((Scope::Both, "", &["throughput"]), (32, 40), RowEffect { volume: 0.3, ..NONE }),
+    fault((ChangeScope::Candidate, "x1", MOVED), (0, CROWD_HOURS), RowEffect { mean: 0.4, ..NONE }),
+    fault((ChangeScope::Candidate, "x1", &["missing_rate"]), (12, 30), RowEffect { missing: 0.1, ..NONE }),
+    fault((ChangeScope::Both, "", &["error_rate"]), (18, 26), RowEffect { errors: 0.05, ..NONE }),
+    fault((ChangeScope::Candidate, "x2", MOVED), (24, 46), RowEffect { bug: Some(Bug::Unit(1.61)), ..NONE }),
+    fault((ChangeScope::Both, "", &["throughput"]), (32, 40), RowEffect { volume: 0.3, ..NONE }),
     fault(
-        (Scope::Candidate, "", &["latency_p50", "latency_p90", "latency_p99", "mean_shift", "std_ratio"]),
+        (ChangeScope::Candidate, "", &["latency_p50", "latency_p90", "latency_p99", "mean_shift", "std_ratio"]),
         (38, 56),
         RowEffect { latency: 1.3, ..NONE },
     ),
-    fault((Scope::Both, "c1", &["missing_rate", "unseen_rate", "psi"]), (46, 56), RowEffect { unseen: 0.1, ..NONE }),
-    fault((Scope::Candidate, "c1", &["total_variation", "psi"]), (54, 70), RowEffect { category: 0.15, ..NONE }),
     fault(
-        (Scope::Both, "", &["latency_p50", "latency_p90", "latency_p99"]),
+        (ChangeScope::Both, "c1", &["missing_rate", "unseen_rate", "psi"]),
+        (46, 56),
+        RowEffect { unseen: 0.1, ..NONE },
+    ),
+    fault((ChangeScope::Candidate, "c1", &["total_variation", "psi"]), (54, 70), RowEffect { category: 0.15, ..NONE }),
+    fault(
+        (ChangeScope::Both, "", &["latency_p50", "latency_p90", "latency_p99"]),
         (62, 72),
         RowEffect { latency: 1.6, ..NONE },
     ),
-    fault((Scope::Candidate, "", &["error_rate"]), (70, CROWD_HOURS), RowEffect { errors: 0.04, ..NONE }),
+    fault((ChangeScope::Candidate, "", &["error_rate"]), (70, CROWD_HOURS), RowEffect { errors: 0.04, ..NONE }),
 ];
 
 impl CrowdFault {

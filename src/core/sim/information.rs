@@ -11,9 +11,9 @@
 //! normal shift exactly). So the best test of all, which knows the change beforehand, tells it in 95 of 100 streams
 //! where `N - 1.645 sqrt(2 N) >= ln(A)` ([`nats_to_tell`]).
 
-use super::kind::{RowEffect, Scope};
+use super::kind::{ChangeScope, RowEffect};
 use super::world::{CATEGORIES, KEPT, LATENCY_SPREAD, LATENCY_WANDERS};
-use crate::sim::Kind;
+use crate::sim::Scenario;
 
 /// How far the world may move before that is told.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,8 +47,8 @@ pub fn nats_to_tell(patience: f64) -> f64 {
 /// Nats that windows of so many requests, as they usually come, say of a kind's change of the world; none where nothing
 /// changes for both versions. A change within what is tolerated says nothing.
 #[must_use]
-pub fn nats(kind: &Kind, requests: &[f64], tolerated: Tolerated) -> Option<f64> {
-    let effect = kind.change.filter(|change| change.scope == Scope::Both)?.effect;
+pub fn nats(kind: &Scenario, requests: &[f64], tolerated: Tolerated) -> Option<f64> {
+    let effect = kind.change.filter(|change| change.scope == ChangeScope::Both)?.effect;
     #[expect(clippy::cast_precision_loss, reason = "a few windows")]
     let windows = requests.len() as f64;
     let n = requests.iter().sum::<f64>() / windows;

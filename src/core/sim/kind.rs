@@ -4,13 +4,13 @@ use super::bug::Bug;
 
 /// A kind of world: its climate, and what changes in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kind {
+pub struct Scenario {
     /// Name; `aa` and what starts with `aa_` is healthy from end to end.
     pub name: &'static str,
     /// What both versions live with all the time.
     pub climate: Climate,
     /// What happens at one time, if anything.
-    pub change: Option<Change>,
+    pub change: Option<ScenarioChange>,
 }
 
 /// What both versions live with all the time. The default is a world that stands still.
@@ -33,7 +33,7 @@ pub struct Climate {
 
 /// Who changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ChangeScope {
     /// Only the candidate.
     Candidate,
     /// The world: both versions, and neither is to blame.
@@ -42,11 +42,11 @@ pub enum Scope {
 
 /// What happens at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
+pub struct ScenarioChange {
     /// The column that tells.
     pub column: &'static str,
     /// Who changes.
-    pub scope: Scope,
+    pub scope: ChangeScope,
     /// Over after one hour.
     pub transient: bool,
     /// Grows evenly over this many hours to its full size; 0 = at once.
@@ -119,40 +119,40 @@ const LATE: Climate = Climate { late_labels: true, ..STILL };
 const ALL: Climate = Climate { seasonal: true, wander: 0.08, volume_ramp: true, late_labels: true, heavy: false };
 const NONE: RowEffect = RowEffect::NONE;
 
-const fn healthy(name: &'static str, climate: Climate) -> Kind {
-    Kind { name, climate, change: None }
+const fn healthy(name: &'static str, climate: Climate) -> Scenario {
+    Scenario { name, climate, change: None }
 }
 
-const fn worse(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Kind {
-    let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full: 0, effect };
-    Kind { name, climate, change: Some(change) }
+const fn worse(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Scenario {
+    let change = ScenarioChange { column, scope: ChangeScope::Candidate, transient: false, hours_to_full: 0, effect };
+    Scenario { name, climate, change: Some(change) }
 }
 
-const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, effect: RowEffect) -> Kind {
-    let change = Change { column, scope: Scope::Candidate, transient: false, hours_to_full, effect };
-    Kind { name, climate: STILL, change: Some(change) }
+const fn slowly(name: &'static str, hours_to_full: u32, column: &'static str, effect: RowEffect) -> Scenario {
+    let change = ScenarioChange { column, scope: ChangeScope::Candidate, transient: false, hours_to_full, effect };
+    Scenario { name, climate: STILL, change: Some(change) }
 }
 
-const fn broken(name: &'static str, column: &'static str, bug: Bug) -> Kind {
+const fn broken(name: &'static str, column: &'static str, bug: Bug) -> Scenario {
     worse(name, STILL, column, RowEffect { bug: Some(bug), ..NONE })
 }
 
-const fn both(name: &'static str, column: &'static str, effect: RowEffect) -> Kind {
+const fn both(name: &'static str, column: &'static str, effect: RowEffect) -> Scenario {
     both_in(name, STILL, column, effect)
 }
 
-const fn both_in(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Kind {
-    let change = Change { column, scope: Scope::Both, transient: false, hours_to_full: 0, effect };
-    Kind { name, climate, change: Some(change) }
+const fn both_in(name: &'static str, climate: Climate, column: &'static str, effect: RowEffect) -> Scenario {
+    let change = ScenarioChange { column, scope: ChangeScope::Both, transient: false, hours_to_full: 0, effect };
+    Scenario { name, climate, change: Some(change) }
 }
 
-const fn blip(name: &'static str, column: &'static str, effect: RowEffect) -> Kind {
-    let change = Change { column, scope: Scope::Candidate, transient: true, hours_to_full: 0, effect };
-    Kind { name, climate: STILL, change: Some(change) }
+const fn blip(name: &'static str, column: &'static str, effect: RowEffect) -> Scenario {
+    let change = ScenarioChange { column, scope: ChangeScope::Candidate, transient: true, hours_to_full: 0, effect };
+    Scenario { name, climate: STILL, change: Some(change) }
 }
 
 /// Every kind.
-pub const KINDS: &[Kind] = &[
+pub const KINDS: &[Scenario] = &[
     healthy("aa", STILL),
     healthy("aa_seasonal", SEASONAL),
     healthy("aa_autocorr", WANDERING),
@@ -238,7 +238,7 @@ macro_rules! in_three_climates {
 }
 
 /// Kinds in which the world changes by more or less, beside those of [`KINDS`].
-pub const WORLD_KINDS: &[Kind] = in_three_climates! {
+pub const WORLD_KINDS: &[Scenario] = in_three_climates! {
     "world_mean_0.25", "x1", RowEffect { mean: 0.25, ..NONE };
     "world_mean_0.50", "x1", RowEffect { mean: 0.5, ..NONE };
     "world_var_1.3", "x1", RowEffect { scale: 1.3, ..NONE };
@@ -252,11 +252,11 @@ pub const WORLD_KINDS: &[Kind] = in_three_climates! {
 
 /// The kind of this name.
 #[must_use]
-pub fn kind(name: &str) -> Option<&'static Kind> {
+pub fn kind(name: &str) -> Option<&'static Scenario> {
     KINDS.iter().chain(WORLD_KINDS).find(|kind| kind.name == name)
 }
 
-impl Change {
+impl ScenarioChange {
     /// The effect so many hours after the change; `None` before it and, for a blip, after it.
     pub(super) fn effect_after(&self, hours: i64) -> Option<RowEffect> {
         let over = hours < 0 || self.transient && hours > 0;

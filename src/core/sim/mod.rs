@@ -13,6 +13,6 @@ mod world;
 pub use bug::Bug;
 pub use crowd::{CROWD, CROWD_HOURS, CrowdFault};
 pub use information::{Tolerated, nats, nats_to_tell};
-pub use kind::{Change, Climate, KINDS, Kind, RowEffect, Scope, WORLD_KINDS, kind};
+pub use kind::{ChangeScope, Climate, KINDS, RowEffect, Scenario, ScenarioChange, WORLD_KINDS, kind};
 pub use rng::Rng;
-pub use world::{Size, World};
+pub use world::{SimulatedRollout, Size};

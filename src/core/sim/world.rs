@@ -11,7 +11,7 @@ use arrow_array::{ArrayRef, Float64Array, Int8Array, Int16Array, RecordBatch, St
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::crowd::{CROWD, CROWD_HOURS, CrowdFault};
-use super::kind::{Change, Kind, RowEffect, Scope, kind};
+use super::kind::{ChangeScope, RowEffect, Scenario, ScenarioChange, kind};
 use super::rng::Rng;
 use crate::event::{Micros, SECOND, stable_hash};
 
@@ -58,11 +58,11 @@ impl Default for Size {
 
 /// One made-up rollout. The baseline version is called `v1`, the candidate `v2`.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct SimulatedRollout {
     /// Name of the stream, also of its model: kind and seed.
     pub stream: String,
     /// What kind of world it is.
-    pub kind: &'static Kind,
+    pub kind: &'static Scenario,
     /// Its seed.
     pub seed: u64,
     /// How long it is and how busy.
@@ -74,7 +74,7 @@ pub struct World {
 }
 
 /// One request, its answer and its truth.
-pub(super) struct Row {
+pub(super) struct SimulatedRow {
     time: Micros,
     version: &'static str,
     pub(super) x1: Option<f64>,
@@ -88,10 +88,10 @@ pub(super) struct Row {
     label_time: Micros,
 }
 
-impl World {
+impl SimulatedRollout {
     /// The world of a kind and a seed.
     #[must_use]
-    pub fn new(kind: &'static Kind, seed: u64, size: Size) -> Self {
+    pub fn new(kind: &'static Scenario, seed: u64, size: Size) -> Self {
         let stream = format!("{}-{seed}", kind.name);
         let mut world = Self { stream, kind, seed, size, change_window: None, faults: &[] };
         // Late enough that there is healthy traffic of both before, early enough that the change can be found.
@@ -160,7 +160,7 @@ impl World {
         Rng::new(stable_hash(format!("{}/{}/{purpose}", self.kind.name, self.seed).as_bytes()))
     }
 
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Vec<SimulatedRow> {
         let (mut rng, mut wander) = (self.rng("rows"), self.rng("levels"));
         let mut levels = [0.0; N_LEVELS];
         let mut rows = Vec::new();
@@ -208,11 +208,11 @@ impl World {
 
     fn weather(&self, hour: i64, version: &str, levels: [f64; N_LEVELS]) -> Weather {
         let since = self.change_window.map(|at| hour - i64::from(self.size.burn_windows) - i64::from(at));
-        let touched = |change: &Change| change.scope == Scope::Both || version == "v2";
+        let touched = |change: &ScenarioChange| change.scope == ChangeScope::Both || version == "v2";
         let change = self.kind.change.filter(touched).zip(since);
         let effect = change.and_then(|(change, since)| change.effect_after(since)).unwrap_or(RowEffect::NONE);
         let both = hour - i64::from(self.size.burn_windows);
-        let concerned = self.faults.iter().filter(|fault| fault.scope == Scope::Both || version == "v2");
+        let concerned = self.faults.iter().filter(|fault| fault.scope == ChangeScope::Both || version == "v2");
         let faults = concerned.filter_map(|fault| fault.effect_at(both));
         let effect = faults.fold(effect, |effect, fault| effect.and(&fault));
         let late = self.kind.climate.late_labels && version == "v2";
@@ -231,7 +231,7 @@ struct Weather {
 }
 
 impl Weather {
-    fn row(&self, hour_start: Micros, version: &'static str, rng: &mut Rng) -> Row {
+    fn row(&self, hour_start: Micros, version: &'static str, rng: &mut Rng) -> SimulatedRow {
         let effect = &self.effect;
         let [level1, level2, level3, level_logit, level_latency] = self.levels;
         let z1 = if self.heavy { rng.student3() } else { rng.normal() };
@@ -241,7 +241,7 @@ impl Weather {
         let truth = -1.77 + 0.5 * x3 + 0.7 * rng.normal() + 0.25 * self.sun + level_logit + effect.answers;
         let said = LOGIT_MIDDLE + effect.tilt * (truth - LOGIT_MIDDLE) + effect.calibration;
         let time = hour_start + micros(rng.unit() * 3600.0);
-        let mut row = Row {
+        let mut row = SimulatedRow {
             time,
             version,
             x1: (!rng.chance(effect.missing)).then_some(x1),
@@ -297,9 +297,9 @@ fn id(stream: &str, place: usize) -> String {
     format!("{stream}-{place:06}")
 }
 
-fn predictions(stream: &str, rows: &[Row]) -> RecordBatch {
-    let number = |value: fn(&Row) -> Option<f64>| column(rows.iter().map(value).collect::<Float64Array>());
-    let answered = |row: &Row| (!row.failed).then_some(row.score);
+fn predictions(stream: &str, rows: &[SimulatedRow]) -> RecordBatch {
+    let number = |value: fn(&SimulatedRow) -> Option<f64>| column(rows.iter().map(value).collect::<Float64Array>());
+    let answered = |row: &SimulatedRow| (!row.failed).then_some(row.score);
     let columns = vec![
         ("event_time", times(rows.iter().map(|row| row.time))),
         ("ingest_time", times(rows.iter().map(|row| row.time + TRANSIT))),
@@ -317,8 +317,8 @@ fn predictions(stream: &str, rows: &[Row]) -> RecordBatch {
     table(columns)
 }
 
-fn outcomes(stream: &str, rows: &[Row]) -> RecordBatch {
-    let mut labelled: Vec<(usize, &Row)> = rows.iter().enumerate().filter(|(_, row)| !row.failed).collect();
+fn outcomes(stream: &str, rows: &[SimulatedRow]) -> RecordBatch {
+    let mut labelled: Vec<(usize, &SimulatedRow)> = rows.iter().enumerate().filter(|(_, row)| !row.failed).collect();
     labelled.sort_by_key(|(place, row)| (row.label_time, *place));
     let columns = vec![
         ("event_time", times(labelled.iter().map(|(_, row)| row.label_time))),
@@ -354,20 +354,20 @@ mod tests {
     use super::*;
     use crate::sim::kind;
 
-    fn rows(name: &str, size: Size) -> (World, Vec<Row>) {
-        let world = World::new(kind(name).unwrap(), 1, size);
+    fn rows(name: &str, size: Size) -> (SimulatedRollout, Vec<SimulatedRow>) {
+        let world = SimulatedRollout::new(kind(name).unwrap(), 1, size);
         let rows = world.rows();
         (world, rows)
     }
 
-    fn mean<'a>(rows: impl Iterator<Item = &'a Row>, value: fn(&Row) -> f64) -> f64 {
+    fn mean<'a>(rows: impl Iterator<Item = &'a SimulatedRow>, value: fn(&SimulatedRow) -> f64) -> f64 {
         let (n, sum) = rows.fold((0.0, 0.0), |(n, sum), row| (n + 1.0, sum + value(row)));
         sum / n
     }
 
     #[test]
     fn a_seed_gives_one_world() {
-        let tables = |seed| World::new(kind("aa").unwrap(), seed, Size::default()).tables();
+        let tables = |seed| SimulatedRollout::new(kind("aa").unwrap(), seed, Size::default()).tables();
         assert_eq!(tables(1), tables(1));
         assert_ne!(tables(1), tables(2));
     }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::balanced::Bin;
-use crate::summary::entity::{self, Buckets};
+use crate::infer::balanced::ValueBin;
+use crate::summary::entity::{self, EntityBuckets};
 use crate::summary::seal::{Reader, Seal, Writer};
 
 /// Bits of a float's fraction behind those that name its step.
@@ -26,15 +26,15 @@ const REST: f64 = 1_125_899_906_842_624.0;
 const DECADES: i16 = 54;
 
 /// A step: 0 for zero, counted from the smallest one on, with the sign of its values.
-pub type Step = i16;
+pub type StepIndex = i16;
 
 /// Values of one group in one pane.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Amounts(BTreeMap<Step, Held>);
+pub struct Amounts(BTreeMap<StepIndex, StepSum>);
 
 /// What lies in a step: how many values, and the sum of what they have beyond its edge that is nearer to 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Held {
+struct StepSum {
     n: u64,
     beyond: u128,
 }
@@ -44,7 +44,7 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clip {
     /// The last step that is not clipped.
-    pub step: Step,
+    pub step: StepIndex,
     /// Whether values may be below 0.
     pub signed: bool,
 }
@@ -56,16 +56,16 @@ fn first_bits() -> u64 {
 
 /// The step of a value, which is not NaN.
 #[must_use]
-pub fn step(value: f64) -> Step {
+pub fn step(value: f64) -> StepIndex {
     let bits = value.abs().to_bits() >> REST_BITS;
     let last = u64::from((EXPONENTS.1 - EXPONENTS.0 + 1).unsigned_abs()) << 2;
     let number = (bits + 1).saturating_sub(first_bits()).min(last);
-    let number = Step::try_from(number).expect("few steps");
+    let number = StepIndex::try_from(number).expect("few steps");
     if value < 0.0 { -number } else { number }
 }
 
 /// The edge of a step that is nearer to 0, of positive values.
-fn edge(step: Step) -> f64 {
+fn edge(step: StepIndex) -> f64 {
     match u64::try_from(step - 1) {
         Ok(above) => f64::from_bits((first_bits() + above) << REST_BITS),
         Err(_) => 0.0,
@@ -115,7 +115,7 @@ impl Amounts {
         other.0.iter().for_each(|(&step, held)| self.add(step, *held));
     }
 
-    fn add(&mut self, step: Step, more: Held) {
+    fn add(&mut self, step: StepIndex, more: StepSum) {
         let held = self.0.entry(step).or_default();
         held.n += more.n;
         held.beyond += more.beyond;
@@ -150,8 +150,8 @@ impl Amounts {
     /// The step that holds the size of rank `ceil(q n)` among all that are not 0; `None` without any.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-    pub fn quantile(&self, q: f64) -> Option<Step> {
-        let mut sizes: BTreeMap<Step, u64> = BTreeMap::new();
+    pub fn quantile(&self, q: f64) -> Option<StepIndex> {
+        let mut sizes: BTreeMap<StepIndex, u64> = BTreeMap::new();
         for (step, held) in self.0.iter().filter(|(step, _)| **step != 0) {
             *sizes.entry(step.abs()).or_default() += held.n;
         }
@@ -165,16 +165,16 @@ impl Amounts {
 
     /// The values as they count, step by step from the least on.
     #[must_use]
-    pub fn bins(&self, clip: Clip) -> Vec<Bin> {
+    pub fn bins(&self, clip: Clip) -> Vec<ValueBin> {
         let far = clip.step.saturating_sub(DECADES).max(0);
-        let mut bins: Vec<Bin> = Vec::with_capacity(self.0.len());
+        let mut bins: Vec<ValueBin> = Vec::with_capacity(self.0.len());
         for (&step, held) in &self.0 {
             let bin = held.bin(step, clip);
             match bins.last_mut() {
                 // A little more than nothing, or than the clip below.
                 Some(last) if same(last, &bin) => (last.n, last.sum) = (last.n + bin.n, last.sum + bin.sum),
                 Some(last) if step <= far && last.low > 0.0 => {
-                    *last = Bin { low: last.low, high: bin.high, n: last.n + bin.n, sum: last.sum + bin.sum };
+                    *last = ValueBin { low: last.low, high: bin.high, n: last.n + bin.n, sum: last.sum + bin.sum };
                 }
                 _ => bins.push(bin),
             }
@@ -189,51 +189,51 @@ impl Amounts {
         let n = self.n().max(1) as f64;
         let bins = self.bins(clip);
         let mean = bins.iter().map(|bin| bin.sum).sum::<f64>() / n;
-        let square = |bin: &Bin| bin.n as f64 * (bin.sum / bin.n as f64 - mean) * (bin.sum / bin.n as f64 - mean);
+        let square = |bin: &ValueBin| bin.n as f64 * (bin.sum / bin.n as f64 - mean) * (bin.sum / bin.n as f64 - mean);
         (mean, bins.iter().map(square).sum::<f64>() / n)
     }
 
     /// How many bytes it takes, besides itself, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.len() * size_of::<(Step, Held)>()
+        self.0.len() * size_of::<(StepIndex, StepSum)>()
     }
 }
 
 /// Whether two bins are one value.
-fn same(a: &Bin, b: &Bin) -> bool {
+fn same(a: &ValueBin, b: &ValueBin) -> bool {
     a.low.to_bits() == a.high.to_bits() && a.low.to_bits() == b.low.to_bits() && b.low.to_bits() == b.high.to_bits()
 }
 
-impl Held {
+impl StepSum {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53, and sums are rounded once, here")]
-    fn bin(self, step: Step, clip: Clip) -> Bin {
+    fn bin(self, step: StepIndex, clip: Clip) -> ValueBin {
         let (at, n) = (clip.at(), self.n as f64);
-        let one = |value: f64| Bin { low: value, high: value, n: self.n, sum: n * value };
+        let one = |value: f64| ValueBin { low: value, high: value, n: self.n, sum: n * value };
         match step {
             _ if step > clip.step => one(at),
             0 => one(0.0),
             1.. => {
                 let (low, high) = (edge(step), edge(step + 1));
-                Bin { low, high, n: self.n, sum: n * low + (high - low) * (self.beyond as f64 / REST) }
+                ValueBin { low, high, n: self.n, sum: n * low + (high - low) * (self.beyond as f64 / REST) }
             }
             _ if !clip.signed => one(0.0),
             _ if -step > clip.step => one(-at),
             _ => {
                 let (low, high) = (-edge(1 - step), -edge(-step));
-                Bin { low, high, n: self.n, sum: n * high - (high - low) * (self.beyond as f64 / REST) }
+                ValueBin { low, high, n: self.n, sum: n * high - (high - low) * (self.beyond as f64 / REST) }
             }
         }
     }
 }
 
 /// Steps as places: from the lowest that there could be on.
-fn place(step: Step) -> u64 {
-    u64::from(step.abs_diff(Step::MIN))
+fn place(step: StepIndex) -> u64 {
+    u64::from(step.abs_diff(StepIndex::MIN))
 }
 
-fn of_place(place: u64) -> Step {
-    Step::MIN.wrapping_add_unsigned(u16::try_from(place).expect("a step"))
+fn of_place(place: u64) -> StepIndex {
+    StepIndex::MIN.wrapping_add_unsigned(u16::try_from(place).expect("a step"))
 }
 
 impl Seal for Amounts {
@@ -248,14 +248,14 @@ impl Seal for Amounts {
     fn add_sealed(&mut self, from: &mut Reader<'_>) {
         for _ in 0..from.n() {
             let [place, n] = from.all();
-            self.add(of_place(place), Held { n, beyond: from.sum().unsigned_abs() });
+            self.add(of_place(place), StepSum { n, beyond: from.sum().unsigned_abs() });
         }
     }
 }
 
 /// How many values of each doubling the entities of one bucket had.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Sizes(BTreeMap<Step, u64>);
+pub struct Sizes(BTreeMap<StepIndex, u64>);
 
 impl Sizes {
     fn update(&mut self, value: f64) {
@@ -269,8 +269,8 @@ impl Sizes {
     /// Values and how many there are of each: the middle of each doubling, as it counts.
     pub fn values(&self, clip: Clip) -> impl Iterator<Item = (f64, u64)> {
         let (low, high) = clip.range();
-        let middle = |size: Step| f64::midpoint(edge(4 * (size.abs() - 1) + 1), edge(4 * size.abs() + 1));
-        let value = move |size: Step| match size {
+        let middle = |size: StepIndex| f64::midpoint(edge(4 * (size.abs() - 1) + 1), edge(4 * size.abs() + 1));
+        let value = move |size: StepIndex| match size {
             0 => 0.0,
             _ => f64::from(size.signum()) * middle(size),
         };
@@ -279,7 +279,7 @@ impl Sizes {
 }
 
 /// The doubling that a step is in; 0 for zero.
-fn doubling(step: Step) -> Step {
+fn doubling(step: StepIndex) -> StepIndex {
     step.signum() * (step.abs() + 3).div_euclid(4)
 }
 
@@ -295,14 +295,14 @@ impl Seal for Sizes {
 
 /// A measure of one group in one pane.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Measured {
+pub struct MeasureSummary {
     /// Its values.
     pub amounts: Amounts,
     /// The same by entity, where events name theirs, to the doubling.
-    pub entities: Buckets<Sizes>,
+    pub entities: EntityBuckets<Sizes>,
 }
 
-impl Measured {
+impl MeasureSummary {
     /// Adds a value, which is not NaN.
     pub fn update(&mut self, value: f64, entity: Option<u64>) {
         self.amounts.update(value);
@@ -320,12 +320,12 @@ impl Measured {
     /// How many bytes it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let sizes = self.entities.iter().map(|sizes| sizes.0.len() * size_of::<(Step, u64)>());
+        let sizes = self.entities.iter().map(|sizes| sizes.0.len() * size_of::<(StepIndex, u64)>());
         size_of::<Self>() + self.amounts.bytes() + size_of_val(&*self.entities) + sizes.sum::<usize>()
     }
 }
 
-impl Seal for Measured {
+impl Seal for MeasureSummary {
     fn seal(&self, out: &mut Writer) {
         self.amounts.seal(out);
         entity::seal(&self.entities, out);
@@ -375,15 +375,15 @@ mod tests {
         fn sealed_and_sent_they_are_what_they_were(
             values in prop::collection::vec((value(), prop::option::of(any::<u64>())), 0..200),
         ) {
-            let mut measured = Measured::default();
+            let mut measured = MeasureSummary::default();
             values.iter().for_each(|&(value, entity)| measured.update(value, entity));
-            let mut again = Measured::default();
+            let mut again = MeasureSummary::default();
             Sealed::new(&measured).add_to(&mut again);
             prop_assert_eq!(&again, &measured);
             let bytes = postcard::to_stdvec(&measured).expect("encodes");
-            prop_assert_eq!(&postcard::from_bytes::<Measured>(&bytes).expect("decodes"), &measured);
+            prop_assert_eq!(&postcard::from_bytes::<MeasureSummary>(&bytes).expect("decodes"), &measured);
             let text = serde_json::to_string(&measured).expect("encodes");
-            prop_assert_eq!(&serde_json::from_str::<Measured>(&text).expect("decodes"), &measured);
+            prop_assert_eq!(&serde_json::from_str::<MeasureSummary>(&text).expect("decodes"), &measured);
         }
 
         #[test]

@@ -33,7 +33,7 @@ pub fn latency_step(latency_ms: f64) -> u64 {
 
 /// What the entities of one bucket did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Asked {
+pub struct RequestCounts {
     /// Predictions.
     pub requests: u64,
     /// Of these, failed.
@@ -59,7 +59,7 @@ pub struct Answered {
     pub loss_sq: Fixed,
 }
 
-impl Asked {
+impl RequestCounts {
     /// Adds another bucket.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
@@ -81,15 +81,15 @@ impl Answered {
 }
 
 /// One bucket after another, or nothing at all where no event named its entity.
-pub type Buckets<T> = Vec<T>;
+pub type EntityBuckets<T> = Vec<T>;
 
 /// The bucket of an entity; the first use makes room for all.
-pub fn at<T: Default + Clone>(buckets: &mut Buckets<T>, entity: u64) -> &mut T {
+pub fn at<T: Default + Clone>(buckets: &mut EntityBuckets<T>, entity: u64) -> &mut T {
     at_bucket(buckets, bucket(entity))
 }
 
 /// A bucket by its number; the first use makes room for all.
-pub fn at_bucket<T: Default + Clone>(buckets: &mut Buckets<T>, bucket: usize) -> &mut T {
+pub fn at_bucket<T: Default + Clone>(buckets: &mut EntityBuckets<T>, bucket: usize) -> &mut T {
     if buckets.is_empty() {
         buckets.resize(BUCKETS, T::default());
     }
@@ -97,13 +97,13 @@ pub fn at_bucket<T: Default + Clone>(buckets: &mut Buckets<T>, bucket: usize) ->
 }
 
 /// Adds buckets to others.
-pub fn merge<T: Default + Clone>(mine: &mut Buckets<T>, theirs: &[T], add: impl Fn(&mut T, &T)) {
+pub fn merge<T: Default + Clone>(mine: &mut EntityBuckets<T>, theirs: &[T], add: impl Fn(&mut T, &T)) {
     for (bucket, more) in theirs.iter().enumerate() {
         add(at_bucket(mine, bucket), more);
     }
 }
 
-impl Seal for Asked {
+impl Seal for RequestCounts {
     fn seal(&self, out: &mut Writer) {
         let Self { requests, errors, rejected, timed, steps, steps_sq } = *self;
         out.all([requests, errors, rejected, timed, steps, steps_sq]);
@@ -142,7 +142,7 @@ pub(crate) fn seal<T: Seal + Default + PartialEq>(buckets: &[T], out: &mut Write
 }
 
 /// Adds sealed buckets to others.
-pub(crate) fn add_sealed<T: Seal + Default + Clone>(buckets: &mut Buckets<T>, from: &mut Reader<'_>) {
+pub(crate) fn add_sealed<T: Seal + Default + Clone>(buckets: &mut EntityBuckets<T>, from: &mut Reader<'_>) {
     let n = from.place();
     if n == 0 {
         return;

@@ -21,7 +21,7 @@ pub(crate) mod spill;
 pub mod tail;
 pub mod traffic;
 
-pub use amounts::{Amounts, Clip, Measured};
+pub use amounts::{Amounts, Clip, MeasureSummary};
 pub use category::Category;
 pub use fixed::Fixed;
 pub use histogram::Histogram;

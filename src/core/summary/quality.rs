@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{QualityPlan, Task};
-use crate::summary::entity::{self, Answered, Buckets};
+use crate::summary::entity::{self, Answered, EntityBuckets};
 use crate::summary::seal::{Reader, Seal, Writer};
-use crate::summary::tail::Tally;
+use crate::summary::tail::CellCount;
 use crate::summary::{Fixed, Magnitudes, Tails, magnitude};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers
@@ -70,7 +70,7 @@ pub struct Quality {
     pub spiegelhalter_var: Fixed,
     /// By entity, where predictions name theirs.
     #[serde(default)]
-    pub entities: Buckets<Answered>,
+    pub entities: EntityBuckets<Answered>,
     /// Once more what is in fine bins beyond the reach of the edges. It is sent and stored beside all else; what an
     /// earlier release has counted has none.
     #[serde(skip)]
@@ -237,7 +237,7 @@ impl ReliabilityBin {
     }
 }
 
-impl Tally for ReliabilityBin {
+impl CellCount for ReliabilityBin {
     fn n(&self) -> u64 {
         self.n
     }

@@ -7,7 +7,7 @@ use crate::kernel::bin::{Edges, Reach};
 use crate::plan::QualityPlan;
 use crate::summary::histogram::Cut;
 use crate::summary::quality::ReliabilityBin;
-use crate::summary::tail::{self, Tails, Tally};
+use crate::summary::tail::{self, CellCount, Tails};
 use crate::summary::{Histogram, Quality};
 
 /// The bins and the counts of `N` sides in them.
@@ -35,7 +35,7 @@ impl<'a> Refined<'a, ReliabilityBin, 1> {
     }
 }
 
-impl<'a, T: Tally, const N: usize> Refined<'a, T, N> {
+impl<'a, T: CellCount, const N: usize> Refined<'a, T, N> {
     /// Counts over fine edges, with the tails beyond them. A tail counts only where it is whole on every side: what an
     /// earlier release has counted has none.
     #[must_use]
@@ -44,7 +44,7 @@ impl<'a, T: Tally, const N: usize> Refined<'a, T, N> {
         let Some(reach) = edges.reach().filter(|_| sides.iter().any(|(_, tails)| !tails.is_empty())) else {
             return fine;
         };
-        let n = |fine: &[T]| fine.iter().map(Tally::n).sum::<u64>();
+        let n = |fine: &[T]| fine.iter().map(CellCount::n).sum::<u64>();
         let below = sides.iter().all(|(fine, tails)| n(&fine[..=reach.first]) == tails.below.n());
         let above = sides.iter().all(|(fine, tails)| n(&fine[reach.last + 1..]) == tails.above.n());
         Bins::default().refine(&fine, reach, sides.map(|(_, tails)| tails), [below, above])
@@ -63,7 +63,7 @@ impl<T, const N: usize> Default for Bins<T, N> {
     }
 }
 
-impl<T: Tally, const N: usize> Bins<T, N> {
+impl<T: CellCount, const N: usize> Bins<T, N> {
     fn refine<'a>(
         mut self,
         fine: &Refined<'_, T, N>,
@@ -115,7 +115,7 @@ impl<T: Tally, const N: usize> Bins<T, N> {
     }
 }
 
-fn nothing<T: Tally, const N: usize>() -> [T; N] {
+fn nothing<T: CellCount, const N: usize>() -> [T; N] {
     std::array::from_fn(|_| T::default())
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::summary::spill::{Kept, Spill};
+use crate::summary::spill::{Spill, SpillableBytes};
 
 /// A summary that can be sealed.
 pub trait Seal {
@@ -22,7 +22,7 @@ pub trait Seal {
 
 /// A summary as bytes.
 pub struct Sealed<T> {
-    kept: Kept,
+    kept: SpillableBytes,
     of: PhantomData<fn() -> T>,
 }
 
@@ -46,7 +46,7 @@ impl<T: Seal> Sealed<T> {
 
 impl<T> Sealed<T> {
     fn of_bytes(bytes: Box<[u8]>) -> Self {
-        Self { kept: Kept::Here(bytes), of: PhantomData }
+        Self { kept: SpillableBytes::Here(bytes), of: PhantomData }
     }
 
     /// How many bytes of memory it takes, besides itself.

@@ -20,7 +20,7 @@ pub trait Spill: fmt::Debug + Send + Sync {
 }
 
 /// Bytes, in memory or on disk.
-pub(crate) enum Kept {
+pub(crate) enum SpillableBytes {
     Here(Box<[u8]>),
     Away(Box<Away>),
 }
@@ -53,7 +53,7 @@ impl Drop for Away {
     }
 }
 
-impl Kept {
+impl SpillableBytes {
     /// The bytes.
     pub(crate) fn bytes(&self) -> Cow<'_, [u8]> {
         match self {

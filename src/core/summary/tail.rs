@@ -26,7 +26,7 @@ use crate::summary::seal::{Reader, Seal, Writer};
 pub const CELLS_MAX: usize = 1024;
 
 /// What a cell counts.
-pub trait Tally: Clone + Default + Seal {
+pub trait CellCount: Clone + Default + Seal {
     /// How many values it counts.
     fn n(&self) -> u64;
 
@@ -34,7 +34,7 @@ pub trait Tally: Clone + Default + Seal {
     fn add(&mut self, more: &Self);
 }
 
-impl Tally for u64 {
+impl CellCount for u64 {
     fn n(&self) -> u64 {
         *self
     }
@@ -87,7 +87,7 @@ impl<T> Default for Tail<T> {
     }
 }
 
-impl<T: Tally> Tail<T> {
+impl<T: CellCount> Tail<T> {
     /// Adds what there is at a value that is not NaN.
     pub fn add(&mut self, value: f64, more: &T) {
         let place = place(value) >> self.level;
@@ -149,7 +149,7 @@ impl<T: Tally> Tail<T> {
 }
 
 /// The cells of several tails at their highest level: the first and last float of each, and what every tail has there.
-pub(super) fn side_by_side<T: Tally, const N: usize>(tails: [&Tail<T>; N]) -> Vec<((f64, f64), [T; N])> {
+pub(super) fn side_by_side<T: CellCount, const N: usize>(tails: [&Tail<T>; N]) -> Vec<((f64, f64), [T; N])> {
     let level = tails.iter().map(|tail| tail.level).max().unwrap_or_default();
     let mut cells: BTreeMap<u64, [T; N]> = BTreeMap::new();
     for (side, tail) in tails.into_iter().enumerate() {
@@ -198,7 +198,7 @@ impl<T> Default for Tails<T> {
     }
 }
 
-impl<T: Tally> Tails<T> {
+impl<T: CellCount> Tails<T> {
     /// Adds what there is at a value, if that is beyond the reach.
     pub fn add(&mut self, reach: Reach, value: f64, more: &T) {
         if value <= reach.low {
@@ -227,7 +227,7 @@ impl<T: Tally> Tails<T> {
     }
 }
 
-impl<T: Tally> Seal for Tails<T> {
+impl<T: CellCount> Seal for Tails<T> {
     fn seal(&self, out: &mut Writer) {
         self.below.seal(out);
         self.above.seal(out);
@@ -240,7 +240,7 @@ impl<T: Tally> Seal for Tails<T> {
 }
 
 /// The first place as it is, and then distances.
-impl<T: Tally> Seal for Tail<T> {
+impl<T: CellCount> Seal for Tail<T> {
     fn seal(&self, out: &mut Writer) {
         out.n(self.cells.len() as u64);
         let Some(&(first, _)) = self.cells.first() else { return };

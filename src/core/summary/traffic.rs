@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Columns, Role};
-use crate::summary::entity::{self, Asked, Buckets};
+use crate::plan::{ColumnRole, Columns};
+use crate::summary::entity::{self, EntityBuckets, RequestCounts};
 use crate::summary::seal::{Reader, Seal, Writer};
-use crate::summary::{Category, Histogram, Latency, Measured, Rates};
+use crate::summary::{Category, Histogram, Latency, MeasureSummary, Rates};
 
 /// Features, scores, latency and rates of one (model, version, segment) in one pane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +23,10 @@ pub struct Traffic {
     pub rates: Rates,
     /// By entity, where events name theirs.
     #[serde(default)]
-    pub entities: Buckets<Asked>,
+    pub entities: EntityBuckets<RequestCounts>,
     /// One per measure of the plan. Frames and profiles hold them apart.
     #[serde(skip)]
-    pub measures: Vec<Measured>,
+    pub measures: Vec<MeasureSummary>,
 }
 
 /// Requests that timed out. Of their latency only a lower bound is known, how long they were waited for.
@@ -71,7 +71,7 @@ impl Traffic {
     /// The slowest answer, in milliseconds.
     #[must_use]
     pub fn slowest_ms(&self, columns: &Columns) -> Option<f64> {
-        columns.index_of(Role::Latency).and_then(|index| self.numeric[index].max)
+        columns.index_of(ColumnRole::Latency).and_then(|index| self.numeric[index].max)
     }
 
     /// An empty summary for the columns of a plan.
@@ -89,8 +89,8 @@ impl Traffic {
             latency: Latency::default(),
             timed_out: TimedOut::default(),
             rates: Rates::default(),
-            entities: Buckets::new(),
-            measures: columns.measures().map(|_| Measured::default()).collect(),
+            entities: EntityBuckets::new(),
+            measures: columns.measures().map(|_| MeasureSummary::default()).collect(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Traffic {
             + self.latency.bytes()
             + waited
             + size_of_val(&*self.entities)
-            + self.measures.iter().map(Measured::bytes).sum::<usize>()
+            + self.measures.iter().map(MeasureSummary::bytes).sum::<usize>()
     }
 
     /// Adds another summary of the same plan.
@@ -117,7 +117,7 @@ impl Traffic {
         self.latency.merge(&other.latency);
         self.timed_out.merge(&other.timed_out);
         self.rates.merge(&other.rates);
-        entity::merge(&mut self.entities, &other.entities, Asked::merge);
+        entity::merge(&mut self.entities, &other.entities, RequestCounts::merge);
         self.measures.iter_mut().zip(&other.measures).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 }

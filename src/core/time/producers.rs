@@ -26,13 +26,13 @@ const SILENT_MAX: u32 = 256;
 pub(super) struct Producers {
     /// Records so far.
     n: u32,
-    known: Vec<Producer>,
+    known: Vec<ProducerClock>,
 }
 
 /// One producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u32, u8, Micros)", into = "(u64, u32, u8, Micros)")]
-struct Producer {
+struct ProducerClock {
     id: u64,
     /// How many records there were up to its newest one.
     last: u32,
@@ -42,15 +42,15 @@ struct Producer {
     time: Micros,
 }
 
-impl From<(u64, u32, u8, Micros)> for Producer {
+impl From<(u64, u32, u8, Micros)> for ProducerClock {
     fn from((id, last, n_ahead, time): (u64, u32, u8, Micros)) -> Self {
         Self { id, last, n_ahead, time }
     }
 }
 
-impl From<Producer> for (u64, u32, u8, Micros) {
-    fn from(producer: Producer) -> Self {
-        let Producer { id, last, n_ahead, time } = producer;
+impl From<ProducerClock> for (u64, u32, u8, Micros) {
+    fn from(producer: ProducerClock) -> Self {
+        let ProducerClock { id, last, n_ahead, time } = producer;
         (id, last, n_ahead, time)
     }
 }
@@ -71,12 +71,12 @@ impl Producers {
                 let silent = silent.map_or(0, |(place, _)| place);
                 known.remove(silent);
             }
-            known.push(Producer { id, last: n, n_ahead: 0, time });
+            known.push(ProducerClock { id, last: n, n_ahead: 0, time });
             known.len() - 1
         });
         let producer = &mut known[place];
         let n_ahead = if is_ahead { producer.n_ahead.saturating_add(1).min(AHEAD_MIN) } else { 0 };
-        *producer = Producer { id, last: n, n_ahead, time };
+        *producer = ProducerClock { id, last: n, n_ahead, time };
     }
 
     /// Whether more than one was heard of late.
@@ -86,13 +86,13 @@ impl Producers {
 
     /// Rising times of those that are ahead of a time, if they are the more.
     pub(super) fn agreed(&self, ahead_of: Micros) -> Vec<Micros> {
-        let is_ahead = |producer: &&Producer| producer.n_ahead >= AHEAD_MIN && producer.time > ahead_of;
+        let is_ahead = |producer: &&ProducerClock| producer.n_ahead >= AHEAD_MIN && producer.time > ahead_of;
         let mut ahead: Vec<Micros> = self.of_late().filter(is_ahead).map(|producer| producer.time).collect();
         ahead.sort_unstable();
         if 2 * ahead.len() > self.of_late().count() { ahead } else { Vec::new() }
     }
 
-    fn of_late(&self) -> impl Iterator<Item = &Producer> {
+    fn of_late(&self) -> impl Iterator<Item = &ProducerClock> {
         self.known.iter().filter(|producer| self.n.wrapping_sub(producer.last) <= SILENT_MAX)
     }
 }

@@ -18,7 +18,7 @@ pub type Sequence = (String, String, String);
 pub struct Chain {
     /// Sealed bodies by sequence and number.
     links: BTreeMap<Sequence, BTreeMap<u64, Link>>,
-    flaws: Vec<Flaw>,
+    flaws: Vec<ChainBreak>,
     repeats: u64,
 }
 
@@ -30,7 +30,7 @@ struct Link {
 
 /// One place at which a log is not what was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
+pub struct ChainBreak {
     /// The sequence; `None` for a body that cannot be read.
     pub of: Option<Sequence>,
     /// What is wrong, in words.
@@ -72,12 +72,12 @@ impl Chain {
 
     /// Everything that is wrong, the links between decisions included.
     #[must_use]
-    pub fn flaws(&self) -> Vec<Flaw> {
+    pub fn flaws(&self) -> Vec<ChainBreak> {
         let broken = self.links.iter().flat_map(|(of, links)| {
             let pairs = links.iter().zip(links.iter().skip(1));
             let first = links.iter().next().and_then(|(number, link)| unfounded(*number, link));
             let between = pairs.filter_map(|((number, link), next)| break_after(*number, link, next));
-            first.into_iter().chain(between).map(|text| Flaw { of: Some(of.clone()), text })
+            first.into_iter().chain(between).map(|text| ChainBreak { of: Some(of.clone()), text })
         });
         self.flaws.iter().cloned().chain(broken).collect()
     }
@@ -100,7 +100,7 @@ impl Chain {
     }
 
     fn flaw(&mut self, of: Option<Sequence>, text: String) {
-        self.flaws.push(Flaw { of, text });
+        self.flaws.push(ChainBreak { of, text });
     }
 }
 

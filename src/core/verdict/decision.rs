@@ -7,12 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::format::Kept;
+use crate::format::RecordVersion;
 use crate::name::{NameOf, named};
 use crate::plan::{Authority, Signal};
 use crate::reason::ReasonCode;
+use crate::verdict::finding::FindingSource;
 pub use crate::verdict::finding::LedgerEntry;
-use crate::verdict::finding::Source;
 pub use crate::verdict::guard::account::Account;
 
 /// One decision, as it stands in the body of the event on the control topic.
@@ -20,8 +20,8 @@ pub use crate::verdict::guard::account::Account;
 pub struct Decision {
     /// Version of this format. From 2 on the id covers all that the decision says; before, it left out reason, evidence
     /// and exposure. A field that comes later is left out where it has no value, or old ids could not be recomputed.
-    #[serde(default, skip_serializing_if = "Kept::is_first")]
-    pub format: Kept<2>,
+    #[serde(default, skip_serializing_if = "RecordVersion::is_first")]
+    pub format: RecordVersion<2>,
     /// `b3:` and 64 hex digits.
     pub id: String,
     /// Position in the rollout's sequence, from 1, without gaps.
@@ -230,7 +230,7 @@ named! {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Who found it.
-    pub rule: Source,
+    pub rule: FindingSource,
     /// Metric.
     pub metric: String,
     /// Column, or empty.

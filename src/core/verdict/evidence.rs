@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::metric::row::{Status, WindowRow};
+use crate::metric::row::{RowStatus, WindowRow};
 use crate::plan::{Against, Bound, Plan, Rule};
 use crate::verdict::decision::{Evidence, Test};
 
 /// One number of a window, held against a rule's bound.
-pub(crate) struct Measured<'a> {
+pub(crate) struct BoundCheck<'a> {
     pub(crate) row: &'a WindowRow,
     /// The baseline version's, where the two are compared.
     other: Option<&'a WindowRow>,
@@ -25,7 +25,7 @@ pub(crate) fn measure<'a>(
     model: &str,
     candidate: &str,
     rows: &'a [WindowRow],
-) -> Vec<Measured<'a>> {
+) -> Vec<BoundCheck<'a>> {
     let of = |version: &str| {
         let mut first: BTreeMap<(&str, &str), &'a WindowRow> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.model == model && row.version == version && looks_at(rule, row)) {
@@ -47,8 +47,8 @@ fn looks_at(rule: &Rule, row: &WindowRow) -> bool {
     row.metric == rule.metric && column && segment && baseline
 }
 
-fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&'a WindowRow>) -> Option<Measured<'a>> {
-    let enough = |row: &WindowRow| row.status == Status::Ok && row.n >= rule.n_min;
+fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&'a WindowRow>) -> Option<BoundCheck<'a>> {
+    let enough = |row: &WindowRow| row.status == RowStatus::Ok && row.n >= rule.n_min;
     if !enough(row) || (rule.baseline.is_some() && row.n_baseline < rule.n_min) {
         return None;
     }
@@ -65,12 +65,12 @@ fn hold<'a>(rule: &Rule, row: &'a WindowRow, other: Option<&'a WindowRow>) -> Op
         Bound::Below(bound) => estimate < bound,
     };
     let bounds = row.low.zip(row.high).filter(|_| rule.against == Against::Value);
-    Some(Measured { row, other, estimate, bounds, breached })
+    Some(BoundCheck { row, other, estimate, bounds, breached })
 }
 
 /// The evidence that goes into a decision.
-pub(crate) fn evidence(rule: &Rule, measured: &Measured<'_>, breaches: (u32, u32)) -> Evidence {
-    let Measured { row, other, estimate, bounds, .. } = *measured;
+pub(crate) fn evidence(rule: &Rule, measured: &BoundCheck<'_>, breaches: (u32, u32)) -> Evidence {
+    let BoundCheck { row, other, estimate, bounds, .. } = *measured;
     let (Bound::Above(bound) | Bound::Below(bound)) = rule.bound;
     let convention = match rule.against {
         Against::Value => row.convention.as_str(),

@@ -21,12 +21,12 @@ pub enum Validity {
 }
 
 /// Who found something: a guard, or a rule of the pipeline by the name that it has there.
-pub type Source = NameOf<GuardName>;
+pub type FindingSource = NameOf<GuardName>;
 
 /// One thing that evidence calls for.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
-    pub(crate) source: Source,
+    pub(crate) source: FindingSource,
     pub(crate) action: Action,
     pub(crate) cap_pct: Option<f64>,
     /// Acts at once, without a window of confirmation.

@@ -10,12 +10,12 @@ use crate::verdict::decision::Exposure;
 
 /// Which numbers of a window were judged. Traffic comes first. The numbers stand in states and results of commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum JudgedKind {
     Traffic = 0,
     Quality = 1,
 }
 
-impl Kind {
+impl JudgedKind {
     /// Whether a judgement of it speaks of a metric: one of labels of labels, and one of traffic of traffic. The other
     /// kind's numbers are of another window, whose own judgement says them.
     pub(crate) fn speaks_of(self, metric: &str) -> bool {
@@ -26,14 +26,14 @@ impl Kind {
 }
 
 /// Counts by model version and segment.
-pub(crate) enum Counts<'a> {
+pub(crate) enum VersionCounts<'a> {
     Traffic(&'a Views<Traffic>),
     Quality(&'a Views<Quality>),
 }
 
 /// A version that has events in a window.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Seen {
+pub(crate) struct ActiveVersion {
     pub(crate) model: String,
     pub(crate) version: String,
     /// Share of its predictions whose label is there, 0 to 1; `None` where traffic is judged.
@@ -45,15 +45,15 @@ pub(crate) struct Judged<'a> {
     pub(crate) start: Micros,
     pub(crate) end: Micros,
     /// When the judgement fell due, and of which kind it is: judgements come in this order.
-    pub(crate) order: (Micros, Kind),
+    pub(crate) order: (Micros, JudgedKind),
     /// Its metrics: what people asked to see, and rules hold bounds against. Guards read counts.
     pub(crate) rows: &'a [WindowRow],
     /// Whose events it holds.
-    pub(crate) seen: &'a [Seen],
+    pub(crate) seen: &'a [ActiveVersion],
     /// Where its newest part starts, which no earlier window held: all of it, but for windows that overlap.
     pub(crate) newest_from: Micros,
     /// The counts of that part.
-    pub(crate) newest: &'a Counts<'a>,
+    pub(crate) newest: &'a VersionCounts<'a>,
     /// How far its data is trusted.
     pub(crate) trust: &'a WindowTrust,
     /// Traffic share of a model's version.
@@ -67,13 +67,13 @@ pub(crate) struct Judged<'a> {
 impl Judged<'_> {
     /// Requests of all versions of a model that no window before it held.
     pub(crate) fn requests(&self, model: &str) -> u64 {
-        let Counts::Traffic(views) = self.newest else { return 0 };
+        let VersionCounts::Traffic(views) = self.newest else { return 0 };
         let of_all = |key: &ViewKey| key.model == model && key.version == ALL_VERSIONS && key.segment.is_empty();
         views.iter().find(|(key, _)| of_all(key)).map_or(0, |(_, traffic)| traffic.rates.requests)
     }
 
     /// What there is of a version.
-    pub(crate) fn find(&self, model: &str, version: &str) -> Option<&Seen> {
+    pub(crate) fn find(&self, model: &str, version: &str) -> Option<&ActiveVersion> {
         self.seen.iter().find(|seen| seen.model == model && seen.version == version)
     }
 }

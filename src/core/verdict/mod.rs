@@ -19,7 +19,7 @@ pub mod words;
 
 pub use command::{AckStatus, Command, CommandKind, CommandName, CommandResult, Outcome, Position, Scheduled};
 pub use decision::{Decision, Evidence};
-pub use finding::{Ledger, Source, Validity};
+pub use finding::{FindingSource, Ledger, Validity};
 pub use guard::{GuardName, Memory};
 pub use liveness::{Freshness, Liveness};
 pub use permission::{Permission, Word, permission};

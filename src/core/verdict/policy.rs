@@ -14,19 +14,19 @@ use crate::verdict::command::{Command, CommandKind, CommandResult, Outcome};
 use crate::verdict::decision::Decision;
 use crate::verdict::finding::{Ledger, LedgerEntry, Verdict};
 use crate::verdict::guard::{Guards, Memory};
-use crate::verdict::judged::{Judged, Kind, Seen};
+use crate::verdict::judged::{ActiveVersion, Judged, JudgedKind};
 use crate::verdict::published::{self, Named};
 use crate::verdict::rollout::{Draft, Occasion, RolloutState, State, Window, obey, step, succession};
 use crate::verdict::rules;
 
 /// Model and candidate.
-type Key = (String, String);
+type StateKey = (String, String);
 
 /// Every rollout of one pipeline.
 #[derive(Debug)]
 pub(crate) struct Policy {
     plan: Arc<Plan>,
-    states: BTreeMap<Key, RolloutState>,
+    states: BTreeMap<StateKey, RolloutState>,
     guards: Option<Guards>,
 }
 
@@ -69,11 +69,11 @@ impl Policy {
             }
             self.states.insert(key, state);
         }
-        if judged.order.1 == Kind::Traffic {
+        if judged.order.1 == JudgedKind::Traffic {
             taken.iter().for_each(|key| outgoing.decisions.extend(self.succeed(key, judged)));
         }
         outgoing.states.extend(taken.iter().filter_map(|key| self.states.get(key).cloned()));
-        if judged.order.1 == Kind::Traffic {
+        if judged.order.1 == JudgedKind::Traffic {
             let models: BTreeSet<&String> = judged.seen.iter().map(|seen| &seen.model).collect();
             models.into_iter().for_each(|model| outgoing.states.extend(self.let_go(model, judged.end)));
         }
@@ -85,7 +85,8 @@ impl Policy {
     fn let_go(&mut self, model: &str, now: Micros) -> Vec<RolloutState> {
         let home = (model.to_owned(), self.plan.policy.baseline_version.clone());
         let of_model = || self.states.iter().filter(|(key, _)| key.0 == model && **key != home);
-        let mut going: Vec<Key> = of_model().filter(|(_, one)| one.is_over(now)).map(|(key, _)| key.clone()).collect();
+        let mut going: Vec<StateKey> =
+            of_model().filter(|(_, one)| one.is_over(now)).map(|(key, _)| key.clone()).collect();
         let mut idle: Vec<_> = of_model().filter(|(_, one)| !one.is_over(now) && one.counts.idle > 0).collect();
         idle.sort_by(|(_, a), (_, b)| a.worth().cmp(&b.worth()));
         let surplus = of_model().count().saturating_sub(going.len() + CANDIDATES_MAX);
@@ -120,7 +121,7 @@ impl Policy {
 
     /// Versions that are judged: the candidates in the window, those known of its models, and with guards the baseline
     /// version itself, which shows what the world does.
-    fn versions(&self, all: &[Seen]) -> Vec<Key> {
+    fn versions(&self, all: &[ActiveVersion]) -> Vec<StateKey> {
         let main = &self.plan.policy.baseline_version;
         if main.is_empty() {
             return Vec::new();
@@ -140,7 +141,7 @@ impl Policy {
     }
 
     /// A candidate seen for the first time; where the whole rollout is frozen, it is too.
-    fn meet(&self, (model, candidate): &Key, judged: &Judged<'_>) -> RolloutState {
+    fn meet(&self, (model, candidate): &StateKey, judged: &Judged<'_>) -> RolloutState {
         let policy = &self.plan.policy;
         let new = || RolloutState::new(&policy.rollout, model, candidate, &policy.baseline_version);
         let mut state = self.recalled(model, candidate).unwrap_or_else(new);
@@ -208,7 +209,7 @@ impl Policy {
     }
 
     /// Ends a candidate that a newer one has replaced.
-    fn succeed(&mut self, key: &Key, judged: &Judged<'_>) -> Vec<Decision> {
+    fn succeed(&mut self, key: &StateKey, judged: &Judged<'_>) -> Vec<Decision> {
         let stages = &self.plan.policy.stages;
         let Some(state) = self.states.get(key) else { return Vec::new() };
         let by = succession::successor(state, self.states.values(), stages).map(str::to_owned);
@@ -262,7 +263,7 @@ impl Policy {
     }
 
     /// The candidates that a command is meant for.
-    fn targets(&self, command: &Command) -> Result<Vec<Key>, String> {
+    fn targets(&self, command: &Command) -> Result<Vec<StateKey>, String> {
         if command.rollout != self.plan.policy.rollout {
             return Err(format!("this pipeline judges rollout {}", self.plan.policy.rollout));
         }
@@ -274,13 +275,13 @@ impl Policy {
             return Err("it must name a candidate".to_owned());
         }
         let named = |wanted: &String, name: &String| wanted.is_empty() || wanted == name;
-        let meant = |key: &&Key| named(&command.model, &key.0) && named(&command.candidate, &key.1);
-        let world = |key: &&Key| {
+        let meant = |key: &&StateKey| named(&command.model, &key.0) && named(&command.candidate, &key.1);
+        let world = |key: &&StateKey| {
             let watched =
                 matches!(command.kind, CommandKind::Freeze { .. } | CommandKind::Unfreeze | CommandKind::Mute { .. });
             key.1 != self.plan.policy.baseline_version || watched
         };
-        let targets: Vec<Key> = self.states.keys().filter(meant).filter(world).cloned().collect();
+        let targets: Vec<StateKey> = self.states.keys().filter(meant).filter(world).cloned().collect();
         match targets.len() {
             0 => Err("no such candidate has been judged yet".to_owned()),
             1 => Ok(targets),

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 
 use crate::event::{Micros, SECOND};
 use crate::metric::view::{Baselines, ViewKey, Views};
-use crate::plan::{Action, Baseline, GuardPlan, Plan, Role};
+use crate::plan::{Action, Baseline, ColumnRole, GuardPlan, Plan};
 use crate::summary::Traffic;
 use crate::trust::WindowTrust;
 use crate::verdict::decision::Exposure;
 use crate::verdict::guard::{Guards, Memory};
-use crate::verdict::judged::{Counts, Judged, Kind};
+use crate::verdict::judged::{Judged, JudgedKind, VersionCounts};
 
 /// Median latency of the baseline version; only ratios to it matter.
 /// Origin: choice; it cancels out.
@@ -133,11 +133,11 @@ impl Rehearsal {
         let judged = Judged {
             start,
             end,
-            order: (end, Kind::Traffic),
+            order: (end, JudgedKind::Traffic),
             rows: &[],
             seen: &[],
             newest_from: start,
-            newest: &Counts::Traffic(&views),
+            newest: &VersionCounts::Traffic(&views),
             trust: &WindowTrust::default(),
             exposure: &|_, _| Exposure { declared_pct: None, observed_pct },
             baselines: Baselines { reference: None, earlier: &|_: &Baseline| None },
@@ -168,7 +168,7 @@ impl Rehearsal {
 
     /// The first numeric column that is a model's input.
     pub fn feature(&self) -> Option<(usize, &str)> {
-        let column = self.plan.columns.index_of(Role::Feature)?;
+        let column = self.plan.columns.index_of(ColumnRole::Feature)?;
         Some((column, &self.plan.columns.numeric[column].name))
     }
 }

@@ -7,13 +7,15 @@
 //! gathered over many windows keeps the number of all of them.
 
 use crate::metric::view::{ViewKey, Views};
-use crate::metric::{self, Context, Margin, Metric, Moment, Quantiles, Reading, Reads, Side, Subject, Value};
+use crate::metric::{
+    self, Context, MarginKind, Metric, MetricResult, MetricSubject, Moment, Quantiles, Reads, Side, Value,
+};
 use crate::plan::{Baseline, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Finding;
 use crate::verdict::guard::traffic_of;
-use crate::verdict::judged::{Counts, Judged, Kind};
+use crate::verdict::judged::{Judged, JudgedKind, VersionCounts};
 
 /// Which versions a number is of.
 #[derive(Clone, Copy)]
@@ -30,7 +32,7 @@ impl<'a> Named<'a, '_> {
         let of_the_window = (self.judged.newest_from, self.judged.end) == evidence.window;
         let by_guard = [Test::Contrast, Test::ShiryaevRoberts, Test::Hx].iter().any(|test| evidence.test == *test);
         let Some(metric) = metric::find(&evidence.metric).filter(|_| of_the_window && by_guard) else { return };
-        if evidence.baseline_kind == "usual" || metric.spec().subject == Subject::Traffic {
+        if evidence.baseline_kind == "usual" || metric.spec().subject == MetricSubject::Traffic {
             return;
         }
         let (Some(candidate), baseline) = self.read(metric, evidence) else { return };
@@ -53,7 +55,7 @@ impl<'a> Named<'a, '_> {
     }
 
     /// The candidate's reading, and that of the baseline version where the metric is of one version.
-    fn read(self, metric: &dyn Metric, evidence: &Evidence) -> (Option<Reading>, Option<Reading>) {
+    fn read(self, metric: &dyn Metric, evidence: &Evidence) -> (Option<MetricResult>, Option<MetricResult>) {
         let of = |version: &str| ViewKey {
             model: self.model.to_owned(),
             version: version.to_owned(),
@@ -61,8 +63,8 @@ impl<'a> Named<'a, '_> {
         };
         let (key, main) = (of(self.version), of(&self.plan.policy.baseline_version));
         match self.judged.newest {
-            Counts::Traffic(views) => self.read_traffic(metric, evidence, views, (&key, &main)),
-            Counts::Quality(views) => {
+            VersionCounts::Traffic(views) => self.read_traffic(metric, evidence, views, (&key, &main)),
+            VersionCounts::Quality(views) => {
                 let read = |key: &ViewKey| self.read_quality(metric, views.get(key)?);
                 (read(&key), read(&main))
             }
@@ -75,7 +77,7 @@ impl<'a> Named<'a, '_> {
         evidence: &Evidence,
         views: &Views<Traffic>,
         (key, main): (&ViewKey, &ViewKey),
-    ) -> (Option<Reading>, Option<Reading>) {
+    ) -> (Option<MetricResult>, Option<MetricResult>) {
         let candidate = views.get(key);
         let baseline = traffic_of(&evidence.baseline_kind, main, views, self.judged);
         let is_reference = evidence.baseline_kind == Baseline::Reference.name();
@@ -94,7 +96,7 @@ impl<'a> Named<'a, '_> {
         (read(candidate, None), read(baseline, None))
     }
 
-    fn read_quality(self, metric: &dyn Metric, quality: &Quality) -> Option<Reading> {
+    fn read_quality(self, metric: &dyn Metric, quality: &Quality) -> Option<MetricResult> {
         first(metric.read(Side::Quality(quality), None, &self.context()))
     }
 
@@ -140,7 +142,7 @@ impl<'a> Named<'a, '_> {
 }
 
 /// Our own convention comes first.
-fn first(readings: Vec<Reading>) -> Option<Reading> {
+fn first(readings: Vec<MetricResult>) -> Option<MetricResult> {
     readings.into_iter().next()
 }
 
@@ -160,13 +162,13 @@ fn tolerated(metric: &dyn Metric, evidence: &Evidence) -> f64 {
 /// difference of everything else.
 fn bound(metric: &dyn Metric, other: f64, margin: f64) -> f64 {
     match metric.spec().margin {
-        Margin::Part => other * (1.0 + margin),
-        Margin::Difference => other + margin,
+        MarginKind::Part => other * (1.0 + margin),
+        MarginKind::Difference => other + margin,
     }
 }
 
 /// What findings say of the judgement's own kind.
-pub(crate) fn own(kind: Kind, findings: Vec<Finding>) -> Vec<Finding> {
+pub(crate) fn own(kind: JudgedKind, findings: Vec<Finding>) -> Vec<Finding> {
     let is_own = |evidence: &Evidence| kind.speaks_of(&evidence.metric);
     let of_kind = |mut finding: Finding| {
         finding.evidence.retain(is_own);

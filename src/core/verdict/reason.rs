@@ -1,31 +1,35 @@
 //! Which reason code a breach of a rule has, and the sentence for people.
 
-use crate::metric::{Spec, Subject};
-use crate::plan::{Against, Bound, Plan, Role, Rule};
+use crate::metric::{MetricSubject, Spec};
+use crate::plan::{Against, Bound, ColumnRole, Plan, Rule};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::Evidence;
 
 /// The reason code of a breach.
 pub(crate) fn code(plan: &Plan, spec: &Spec, column: &str) -> ReasonCode {
     match spec.subject {
-        Subject::Values => match role(plan, column) {
-            Role::Feature => ReasonCode::FeatureDrift,
-            Role::Score => ReasonCode::ScoreDrift,
-            Role::Latency => ReasonCode::LatencyShape,
-            Role::Measure => ReasonCode::MeasureRegression,
+        MetricSubject::Values => match role(plan, column) {
+            ColumnRole::Feature => ReasonCode::FeatureDrift,
+            ColumnRole::Score => ReasonCode::ScoreDrift,
+            ColumnRole::Latency => ReasonCode::LatencyShape,
+            ColumnRole::Measure => ReasonCode::MeasureRegression,
         },
-        Subject::Defects => ReasonCode::DataQuality,
-        Subject::Failures => ReasonCode::ErrorRate,
-        Subject::Latency => ReasonCode::LatencyQuantile,
-        Subject::Traffic => ReasonCode::TrafficMismatch,
-        Subject::Answers => ReasonCode::ScoreDrift,
-        Subject::Outcomes => ReasonCode::OutcomeRegression,
-        Subject::Calibration => ReasonCode::CalibrationRegression,
+        MetricSubject::Defects => ReasonCode::DataQuality,
+        MetricSubject::Failures => ReasonCode::ErrorRate,
+        MetricSubject::Latency => ReasonCode::LatencyQuantile,
+        MetricSubject::Traffic => ReasonCode::TrafficMismatch,
+        MetricSubject::Answers => ReasonCode::ScoreDrift,
+        MetricSubject::Outcomes => ReasonCode::OutcomeRegression,
+        MetricSubject::Calibration => ReasonCode::CalibrationRegression,
     }
 }
 
-fn role(plan: &Plan, column: &str) -> Role {
-    plan.columns.numeric.iter().find(|numeric| numeric.name == column).map_or(Role::Feature, |numeric| numeric.role)
+fn role(plan: &Plan, column: &str) -> ColumnRole {
+    plan.columns
+        .numeric
+        .iter()
+        .find(|numeric| numeric.name == column)
+        .map_or(ColumnRole::Feature, |numeric| numeric.role)
 }
 
 /// One sentence that says which number broke which bound.

@@ -4,7 +4,7 @@ use crate::metric;
 use crate::plan::{Plan, Rule};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason};
-use crate::verdict::evidence::{Measured, evidence, measure};
+use crate::verdict::evidence::{BoundCheck, evidence, measure};
 use crate::verdict::finding::Finding;
 use crate::verdict::judged::Judged;
 use crate::verdict::reason;
@@ -19,7 +19,7 @@ pub(crate) fn findings(plan: &Plan, state: &mut RolloutState, judged: &Judged<'_
 fn fire(plan: &Plan, rule: &Rule, state: &mut RolloutState, judged: &Judged<'_>) -> Option<Finding> {
     let mut proof = Vec::new();
     for measured in measure(plan, rule, &state.model, &state.candidate, judged.rows) {
-        let Measured { row, breached, .. } = measured;
+        let BoundCheck { row, breached, .. } = measured;
         if !breached && judged.trust.is_untrusted() {
             // It does not count towards the windows that clear a rule.
             continue;

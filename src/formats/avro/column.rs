@@ -11,17 +11,19 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::TimeUnit;
 
-use super::cursor::Cursor;
-use super::schema::{At, Schema, Type};
-use crate::arrays::{Flaw, Pieces, after, again, blobs, end, list, moments, primitive, structure, texts, with_nulls};
+use super::cursor::AvroCursor;
+use super::schema::{Schema, Type, TypeIndex};
+use crate::arrays::{
+    BadValue, ByteStrings, after, again, blobs, end, list, moments, primitive, structure, texts, with_nulls,
+};
 use crate::schema::hyphened;
 
 /// Values of one type.
 #[derive(Debug)]
-pub(super) enum Column {
+pub(super) enum AvroColumn {
     Null(usize),
     /// Nobody reads it.
-    Skipped(At),
+    Skipped(TypeIndex),
     Boolean(Vec<bool>),
     Int(Vec<i32>),
     Date(Vec<i32>),
@@ -29,10 +31,10 @@ pub(super) enum Column {
     Timestamp(Vec<i64>, TimeUnit, bool),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Bytes(Pieces),
-    Text(Pieces),
-    Fixed(Pieces, usize),
-    Uuid(Pieces),
+    Bytes(ByteStrings),
+    Text(ByteStrings),
+    Fixed(ByteStrings, usize),
+    Uuid(ByteStrings),
     Decimal {
         values: Vec<i256>,
         digits: u8,
@@ -42,38 +44,38 @@ pub(super) enum Column {
     Enum(Vec<i32>, Arc<[String]>),
     List {
         ends: Vec<i32>,
-        items: Box<Column>,
+        items: Box<AvroColumn>,
     },
     /// A list of entries of a key and a value.
     Map {
         ends: Vec<i32>,
-        keys: Pieces,
-        values: Box<Column>,
+        keys: ByteStrings,
+        values: Box<AvroColumn>,
     },
     Record {
-        fields: Vec<(String, Column)>,
+        fields: Vec<(String, AvroColumn)>,
         len: usize,
     },
     /// Of two branches at most: a value or none.
     Optional {
         is_there: Vec<bool>,
         branches: Vec<bool>,
-        value: Box<Column>,
+        value: Box<AvroColumn>,
     },
     /// Of several kinds of scalars, as texts; the types of the branches.
     Written {
         texts: Vec<Option<String>>,
-        branches: Vec<At>,
+        branches: Vec<TypeIndex>,
     },
     /// Of several kinds: a field for each.
     Kinds {
-        kinds: Vec<(String, Column)>,
+        kinds: Vec<(String, AvroColumn)>,
         chosen: Vec<i32>,
     },
 }
 
 /// A scalar as a text.
-fn written(kind: &Type, cursor: &mut Cursor<'_>) -> Result<Option<String>, Flaw> {
+fn written(kind: &Type, cursor: &mut AvroCursor<'_>) -> Result<Option<String>, BadValue> {
     Ok(match kind {
         Type::Boolean => Some(cursor.boolean()?.to_string()),
         Type::Int => Some(cursor.int()?.to_string()),
@@ -87,7 +89,7 @@ fn written(kind: &Type, cursor: &mut Cursor<'_>) -> Result<Option<String>, Flaw>
 }
 
 /// The value of a decimal: a whole number, the largest byte first.
-fn whole(bytes: &[u8]) -> Result<i256, Flaw> {
+fn whole(bytes: &[u8]) -> Result<i256, BadValue> {
     let sign = bytes.first().map_or(0, |first| if first & 0x80 == 0 { 0 } else { 0xff });
     let mut wide = [sign; 32];
     let extra = bytes.len().saturating_sub(wide.len());
@@ -99,7 +101,7 @@ fn whole(bytes: &[u8]) -> Result<i256, Flaw> {
     Ok(i256::from_be_bytes(wide))
 }
 
-impl Column {
+impl AvroColumn {
     /// How many values one of this type may take.
     fn width(&self) -> usize {
         let of = |parts: &[(String, Self)]| parts.iter().map(|(_, part)| part.width()).sum::<usize>().max(1);
@@ -112,7 +114,7 @@ impl Column {
     }
 
     /// Reads a value.
-    pub(super) fn read(&mut self, schema: &Schema, cursor: &mut Cursor<'_>) -> Result<(), Flaw> {
+    pub(super) fn read(&mut self, schema: &Schema, cursor: &mut AvroCursor<'_>) -> Result<(), BadValue> {
         match self {
             Self::Null(n) => *n += 1,
             Self::Skipped(at) => cursor.skip(schema, *at, 0)?,
@@ -305,10 +307,10 @@ impl Column {
 
 /// Reads the items of a list, and says how many there were.
 fn blocks(
-    cursor: &mut Cursor<'_>,
+    cursor: &mut AvroCursor<'_>,
     width: usize,
-    mut read: impl FnMut(&mut Cursor<'_>) -> Result<(), Flaw>,
-) -> Result<usize, Flaw> {
+    mut read: impl FnMut(&mut AvroCursor<'_>) -> Result<(), BadValue>,
+) -> Result<usize, BadValue> {
     let mut n = 0_usize;
     loop {
         let (count, bytes) = cursor.block()?;
@@ -326,6 +328,6 @@ fn blocks(
 }
 
 /// The columns of those fields that somebody reads.
-pub(super) fn finished(fields: &mut [(String, Column)]) -> Vec<(String, ArrayRef)> {
+pub(super) fn finished(fields: &mut [(String, AvroColumn)]) -> Vec<(String, ArrayRef)> {
     fields.iter_mut().filter_map(|(name, field)| Some((name.clone(), field.finish()?))).collect()
 }

@@ -1,22 +1,22 @@
 //! The bytes of a value (Apache Avro 1.12, "Binary encoding"), read with a bound on what they may ask for.
 
-use super::schema::{At, Schema, Type};
-use crate::arrays::Flaw;
+use super::schema::{Schema, Type, TypeIndex};
+use crate::arrays::BadValue;
 use crate::budget::Budget;
 
 /// How deep values may stand in each other: a recursive schema bounds nothing.
 const DEPTH_MAX: u32 = 128;
 
-const CUT: Flaw = "it ends too early";
+const CUT: BadValue = "it ends too early";
 
 /// Where it is read in the bytes of one record.
-pub(super) struct Cursor<'a> {
+pub(super) struct AvroCursor<'a> {
     rest: &'a [u8],
     /// For the items of lists.
     pub(super) budget: Budget,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> AvroCursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, budget: Budget::of(bytes.len()) }
     }
@@ -26,19 +26,19 @@ impl<'a> Cursor<'a> {
         self.rest.len()
     }
 
-    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], Flaw> {
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], BadValue> {
         let (taken, rest) = self.rest.split_at_checked(n).ok_or(CUT)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Flaw> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadValue> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(CUT)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(super) fn boolean(&mut self) -> Result<bool, Flaw> {
+    pub(super) fn boolean(&mut self) -> Result<bool, BadValue> {
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -46,7 +46,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(super) fn long(&mut self) -> Result<i64, Flaw> {
+    pub(super) fn long(&mut self) -> Result<i64, BadValue> {
         let mut value = 0_u64;
         for (shift, &byte) in (0..).step_by(7).zip(self.rest) {
             let bits = u64::from(byte & 0x7f);
@@ -62,46 +62,46 @@ impl<'a> Cursor<'a> {
         Err(CUT)
     }
 
-    pub(super) fn int(&mut self) -> Result<i32, Flaw> {
+    pub(super) fn int(&mut self) -> Result<i32, BadValue> {
         self.long()?.try_into().map_err(|_| "an `int` of more than 32 bits")
     }
 
     /// A number of things, or the place of one.
-    pub(super) fn size(&mut self) -> Result<usize, Flaw> {
+    pub(super) fn size(&mut self) -> Result<usize, BadValue> {
         self.long()?.try_into().map_err(|_| "a negative length")
     }
 
-    pub(super) fn float(&mut self) -> Result<f32, Flaw> {
+    pub(super) fn float(&mut self) -> Result<f32, BadValue> {
         self.array().map(f32::from_le_bytes)
     }
 
-    pub(super) fn double(&mut self) -> Result<f64, Flaw> {
+    pub(super) fn double(&mut self) -> Result<f64, BadValue> {
         self.array().map(f64::from_le_bytes)
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Flaw> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], BadValue> {
         let n = self.size()?;
         self.take(n)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Flaw> {
+    pub(super) fn text(&mut self) -> Result<&'a str, BadValue> {
         str::from_utf8(self.bytes()?).map_err(|_| "a text that is not UTF-8")
     }
 
     /// Which of so many.
-    pub(super) fn choice(&mut self, of: usize) -> Result<usize, Flaw> {
+    pub(super) fn choice(&mut self, of: usize) -> Result<usize, BadValue> {
         self.size().ok().filter(|&at| at < of).ok_or("a choice that there is not")
     }
 
     /// The items of the next block of a list, and their bytes, where that is said; none at the end.
-    pub(super) fn block(&mut self) -> Result<(usize, Option<usize>), Flaw> {
+    pub(super) fn block(&mut self) -> Result<(usize, Option<usize>), BadValue> {
         let count = self.long()?;
         let bytes = if count < 0 { Some(self.size()?) } else { None };
         Ok((usize::try_from(count.unsigned_abs()).map_err(|_| CUT)?, bytes))
     }
 
     /// Passes over a value that nobody reads.
-    pub(super) fn skip(&mut self, schema: &Schema, at: At, depth: u32) -> Result<(), Flaw> {
+    pub(super) fn skip(&mut self, schema: &Schema, at: TypeIndex, depth: u32) -> Result<(), BadValue> {
         if depth > DEPTH_MAX {
             return Err("values too deep in each other");
         }
@@ -129,7 +129,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn skip_blocks(&mut self, mut skip: impl FnMut(&mut Self) -> Result<(), Flaw>) -> Result<(), Flaw> {
+    fn skip_blocks(&mut self, mut skip: impl FnMut(&mut Self) -> Result<(), BadValue>) -> Result<(), BadValue> {
         loop {
             match self.block()? {
                 (0, _) => return Ok(()),
@@ -158,13 +158,13 @@ mod tests {
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], i64::MIN),
             (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], i64::MAX),
         ] {
-            let mut cursor = Cursor::new(bytes);
+            let mut cursor = AvroCursor::new(bytes);
             assert_eq!((cursor.long(), cursor.left()), (Ok(value), 0));
         }
         let long = [0xff; 11];
-        assert_eq!(Cursor::new(&long).long(), Err("a number of more than 64 bits"));
-        assert_eq!(Cursor::new(&long[..3]).long(), Err(CUT));
-        assert_eq!(Cursor::new(&[0x80, 0x80, 0x80, 0x80, 0x10]).int(), Err("an `int` of more than 32 bits"));
+        assert_eq!(AvroCursor::new(&long).long(), Err("a number of more than 64 bits"));
+        assert_eq!(AvroCursor::new(&long[..3]).long(), Err(CUT));
+        assert_eq!(AvroCursor::new(&[0x80, 0x80, 0x80, 0x80, 0x10]).int(), Err("an `int` of more than 32 bits"));
     }
 
     #[test]
@@ -180,10 +180,10 @@ mod tests {
             2, 0, 0, 0, // another one, empty
             9,
         ];
-        let mut cursor = Cursor::new(&bytes);
+        let mut cursor = AvroCursor::new(&bytes);
         assert_eq!((cursor.skip(&schema, schema.root(), 0), cursor.left()), (Ok(()), 1));
         let deep: Vec<u8> = [0, 0, 2].repeat(1 << 16);
-        let deep = Cursor::new(&deep).skip(&schema, schema.root(), 0);
+        let deep = AvroCursor::new(&deep).skip(&schema, schema.root(), 0);
         assert_eq!(deep, Err("values too deep in each other"));
     }
 }

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 pub use self::canonical::fingerprint;
-use self::column::{Column, finished};
-use self::cursor::Cursor;
-use self::planner::Planner;
-use self::schema::{At, Schema, Type};
+use self::column::{AvroColumn, finished};
+use self::cursor::AvroCursor;
+use self::planner::ColumnPlanner;
+use self::schema::{Schema, Type, TypeIndex};
 use crate::frame::{self, Framed};
-use crate::known::Known;
+use crate::known::SchemasById;
 use crate::schema::{SchemaId, SchemaTexts};
 use crate::tables::Tables;
 use crate::waiting::Waiting;
@@ -33,7 +33,7 @@ use haldane_core::plan::{Frame, Plan};
 pub struct AvroDecoder {
     frame: Frame,
     tables: Tables,
-    known: Known<Rows>,
+    known: SchemasById<SchemaRows>,
     /// Rows that are no events yet.
     n_waiting: usize,
 }
@@ -43,7 +43,7 @@ impl AvroDecoder {
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
         let frame = plan.sources[usize::from(source)].mapping.frame.unwrap_or_default();
-        Self { frame, tables: Tables::new(plan, source, lane), known: Known::new(), n_waiting: 0 }
+        Self { frame, tables: Tables::new(plan, source, lane), known: SchemasById::new(), n_waiting: 0 }
     }
 
     fn read(&mut self, record: &Record<'_>) -> Result<(), String> {
@@ -66,7 +66,7 @@ impl Decoder for AvroDecoder {
     }
 
     fn learn(&mut self, id: SchemaId, schema: Option<&SchemaTexts>) {
-        self.known.learn(id, schema.map(|texts| Rows::new(texts, &self.tables)));
+        self.known.learn(id, schema.map(|texts| SchemaRows::new(texts, &self.tables)));
     }
 
     fn push(&mut self, record: &Record<'_>) {
@@ -89,14 +89,14 @@ impl Decoder for AvroDecoder {
 
 /// Records of one schema, one row each.
 #[derive(Debug)]
-struct Rows {
+struct SchemaRows {
     schema: Schema,
     /// Of the fields of the record, or, where the schema has several kinds of records, a field for each.
-    root: Column,
+    root: AvroColumn,
     waiting: Waiting,
 }
 
-impl Rows {
+impl SchemaRows {
     fn new(texts: &SchemaTexts, tables: &Tables) -> Result<Self, String> {
         let schema = Schema::read(texts)?;
         let root = root(&schema, &|name| tables.reads(name))?;
@@ -120,18 +120,18 @@ impl Rows {
 }
 
 /// Columns for the records of a schema, of which those fields are read that `reads` names.
-fn root(schema: &Schema, reads: &dyn Fn(&str) -> bool) -> Result<Column, String> {
-    let mut planner = Planner::new(schema);
+fn root(schema: &Schema, reads: &dyn Fn(&str) -> bool) -> Result<AvroColumn, String> {
+    let mut planner = ColumnPlanner::new(schema);
     match schema.kind(schema.root()) {
         Type::Record(fields) => {
-            let read = |(name, at): &(String, At)| {
-                let column = if reads(name) { planner.column(*at)? } else { Column::Skipped(*at) };
+            let read = |(name, at): &(String, TypeIndex)| {
+                let column = if reads(name) { planner.column(*at)? } else { AvroColumn::Skipped(*at) };
                 Ok((name.clone(), column))
             };
-            Ok(Column::Record { fields: fields.iter().map(read).collect::<Result<_, String>>()?, len: 0 })
+            Ok(AvroColumn::Record { fields: fields.iter().map(read).collect::<Result<_, String>>()?, len: 0 })
         }
         Type::Union(_) => match planner.column(schema.root())? {
-            kinds @ Column::Kinds { .. } => Ok(kinds),
+            kinds @ AvroColumn::Kinds { .. } => Ok(kinds),
             _ => Err("it is no record".to_owned()),
         },
         _ => Err("it is no record".to_owned()),
@@ -140,8 +140,8 @@ fn root(schema: &Schema, reads: &dyn Fn(&str) -> bool) -> Result<Column, String>
 
 /// Reads a record behind those in the columns; returns how many values its lists have. What a bad one leaves behind is
 /// to be taken out.
-fn read(schema: &Schema, root: &mut Column, body: &[u8]) -> Result<usize, String> {
-    let mut cursor = Cursor::new(body);
+fn read(schema: &Schema, root: &mut AvroColumn, body: &[u8]) -> Result<usize, String> {
+    let mut cursor = AvroCursor::new(body);
     let read = root.read(schema, &mut cursor);
     let at = body.len() - cursor.left();
     let whole = read.and_then(|()| if cursor.left() == 0 { Ok(()) } else { Err("bytes are left behind it") });
@@ -149,9 +149,9 @@ fn read(schema: &Schema, root: &mut Column, body: &[u8]) -> Result<usize, String
 }
 
 /// What was read, as columns of Arrow.
-fn columns(root: &mut Column) -> Vec<(String, ArrayRef)> {
+fn columns(root: &mut AvroColumn) -> Vec<(String, ArrayRef)> {
     match root {
-        Column::Record { fields, len } => {
+        AvroColumn::Record { fields, len } => {
             *len = 0;
             finished(fields)
         }
@@ -166,12 +166,12 @@ fn columns(root: &mut Column) -> Vec<(String, ArrayRef)> {
 
 /// Reads records of one schema with all of their fields.
 #[derive(Debug)]
-pub struct Whole {
+pub struct AvroReader {
     schema: Schema,
-    root: Column,
+    root: AvroColumn,
 }
 
-impl Whole {
+impl AvroReader {
     pub(crate) fn new(texts: &[String]) -> Result<Self, String> {
         let schema = Schema::read(texts)?;
         Ok(Self { root: root(&schema, &|_| true)?, schema })

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 const DIGITS_MAX: u8 = 76;
 
 /// The place of a type among those of its schema.
-pub(super) type At = usize;
+pub(super) type TypeIndex = usize;
 
 /// How a value is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +37,10 @@ pub(super) enum Type {
         bytes: Option<usize>,
     },
     Enum(Arc<[String]>),
-    Array(At),
-    Map(At),
-    Union(Vec<At>),
-    Record(Vec<(String, At)>),
+    Array(TypeIndex),
+    Map(TypeIndex),
+    Union(Vec<TypeIndex>),
+    Record(Vec<(String, TypeIndex)>),
 }
 
 /// A schema.
@@ -49,7 +49,7 @@ pub(super) struct Schema {
     types: Vec<Type>,
     /// What each type is called: by its name, without the space of names, or by what it is.
     names: Vec<String>,
-    root: At,
+    root: TypeIndex,
 }
 
 impl Schema {
@@ -69,15 +69,15 @@ impl Schema {
         Ok(Self { root: root?, types: parser.types, names: parser.names })
     }
 
-    pub(super) fn root(&self) -> At {
+    pub(super) fn root(&self) -> TypeIndex {
         self.root
     }
 
-    pub(super) fn kind(&self, at: At) -> &Type {
+    pub(super) fn kind(&self, at: TypeIndex) -> &Type {
         &self.types[at]
     }
 
-    pub(super) fn name(&self, at: At) -> &str {
+    pub(super) fn name(&self, at: TypeIndex) -> &str {
         &self.names[at]
     }
 }
@@ -92,22 +92,22 @@ struct Parser {
     types: Vec<Type>,
     names: Vec<String>,
     /// By full name.
-    known: BTreeMap<String, At>,
+    known: BTreeMap<String, TypeIndex>,
 }
 
 impl Parser {
-    fn add(&mut self, kind: Type, name: &str) -> At {
+    fn add(&mut self, kind: Type, name: &str) -> TypeIndex {
         self.types.push(kind);
         self.names.push(name.rsplit('.').next().unwrap_or(name).to_owned());
         self.types.len() - 1
     }
 
     /// The type that a part of a schema says, within a space of names.
-    fn kind(&mut self, value: &Value, space: &str) -> Result<At, String> {
+    fn kind(&mut self, value: &Value, space: &str) -> Result<TypeIndex, String> {
         match value {
             Value::String(name) => self.named(name, space),
             Value::Array(branches) => {
-                let branches: Vec<At> =
+                let branches: Vec<TypeIndex> =
                     branches.iter().map(|branch| self.kind(branch, space)).collect::<Result<_, _>>()?;
                 Ok(self.add(Type::Union(branches), "union"))
             }
@@ -116,7 +116,7 @@ impl Parser {
         }
     }
 
-    fn named(&mut self, name: &str, space: &str) -> Result<At, String> {
+    fn named(&mut self, name: &str, space: &str) -> Result<TypeIndex, String> {
         if let Some(kind) = primitive(name) {
             return Ok(self.add(kind, name));
         }
@@ -124,7 +124,7 @@ impl Parser {
         known.copied().ok_or_else(|| format!("there is no type `{name}`"))
     }
 
-    fn object(&mut self, object: &Map<String, Value>, space: &str) -> Result<At, String> {
+    fn object(&mut self, object: &Map<String, Value>, space: &str) -> Result<TypeIndex, String> {
         let kind = object.get("type").ok_or("a type without `type`")?;
         let Value::String(kind) = kind else { return self.kind(kind, space) };
         let part = |key: &str| object.get(key).ok_or_else(|| format!("`{kind}` without `{key}`"));
@@ -145,7 +145,7 @@ impl Parser {
         }
     }
 
-    fn definition(&mut self, object: &Map<String, Value>, kind: &str, space: &str) -> Result<At, String> {
+    fn definition(&mut self, object: &Map<String, Value>, kind: &str, space: &str) -> Result<TypeIndex, String> {
         let part = |key: &str| object.get(key).ok_or_else(|| format!("`{kind}` without `{key}`"));
         let name = part("name")?.as_str().ok_or("a name that is no text")?;
         let space = object.get("namespace").and_then(Value::as_str).unwrap_or(space);
@@ -172,7 +172,7 @@ impl Parser {
         Ok(at)
     }
 
-    fn field(&mut self, field: &Value, space: &str) -> Result<(String, At), String> {
+    fn field(&mut self, field: &Value, space: &str) -> Result<(String, TypeIndex), String> {
         let name = field.get("name").and_then(Value::as_str).ok_or("a field without `name`")?;
         let kind = field.get("type").ok_or_else(|| format!("field `{name}` without `type`"))?;
         // What a field's type means may stand beside it, too.

@@ -13,14 +13,14 @@ use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Int32Array, NullArray
 use arrow_buffer::NullBuffer;
 use arrow_schema::TimeUnit;
 
-use super::schema::{Code, Json, Names, Presence};
-use super::wire::{Kind, Tag, Wire};
+use super::schema::{Code, EnumNames, Json, Presence};
+use super::wire::{Tag, Wire, WireType};
 use super::{json, time};
-use crate::arrays::{Flaw, Pieces, after, blobs, end, list, moments, primitive, structure, texts, with_nulls};
+use crate::arrays::{BadValue, ByteStrings, after, blobs, end, list, moments, primitive, structure, texts, with_nulls};
 
 /// Values of one type.
 #[derive(Debug)]
-pub(super) enum Column {
+pub(super) enum ValueBuilder {
     /// Nobody reads it; the rows in which it has come or was filled in.
     Skipped(usize),
     Bool(Vec<bool>),
@@ -30,41 +30,41 @@ pub(super) enum Column {
     UnsignedLong(Vec<u64>, Code),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Text(Pieces),
-    Bytes(Pieces),
+    Text(ByteStrings),
+    Bytes(ByteStrings),
     /// Texts of hexadecimal digits.
-    Hex(Pieces),
-    Enum(Vec<i32>, Names),
+    Hex(ByteStrings),
+    Enum(Vec<i32>, EnumNames),
     /// Microseconds since 1970.
     Timestamp(Vec<i64>),
     /// Seconds.
     Duration(Vec<f64>),
     /// Texts of JSON.
-    Json(Pieces, Json),
+    Json(ByteStrings, Json),
     /// The only field of a message.
-    Wrapped(Box<Column>),
+    Wrapped(Box<ValueBuilder>),
     List {
         ends: Vec<i32>,
-        items: Box<Column>,
+        items: Box<ValueBuilder>,
     },
-    Message(Message),
+    Message(MessageBuilder),
 }
 
 /// Values of a message.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct MessageBuilder {
     /// By their numbers.
-    pub(super) fields: Vec<Field>,
+    pub(super) fields: Vec<FieldBuilder>,
     /// Rows that are closed.
     pub(super) len: usize,
 }
 
 /// Values of a field.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct FieldBuilder {
     pub(super) name: String,
     pub(super) number: u32,
-    pub(super) column: Column,
+    pub(super) column: ValueBuilder,
     pub(super) presence: Presence,
     /// Of fields that may be missing, or must not be: where they are there.
     pub(super) is_there: Vec<bool>,
@@ -74,21 +74,21 @@ pub(super) struct Field {
     pub(super) rivals: Box<[usize]>,
 }
 
-const MISMATCH: Flaw = "a field is of another type than its schema says";
+const MISMATCH: BadValue = "a field is of another type than its schema says";
 
-impl Column {
+impl ValueBuilder {
     /// How a value of this type is written.
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> WireType {
         match self {
-            Self::Int(_, Code::Fixed) | Self::Unsigned(_, Code::Fixed) | Self::Float(_) => Kind::Fixed32,
-            Self::Long(_, Code::Fixed) | Self::UnsignedLong(_, Code::Fixed) | Self::Double(_) => Kind::Fixed64,
+            Self::Int(_, Code::Fixed) | Self::Unsigned(_, Code::Fixed) | Self::Float(_) => WireType::Fixed32,
+            Self::Long(_, Code::Fixed) | Self::UnsignedLong(_, Code::Fixed) | Self::Double(_) => WireType::Fixed64,
             Self::Bool(_)
             | Self::Enum(..)
             | Self::Int(..)
             | Self::Long(..)
             | Self::Unsigned(..)
-            | Self::UnsignedLong(..) => Kind::Varint,
-            _ => Kind::Bytes,
+            | Self::UnsignedLong(..) => WireType::Varint,
+            _ => WireType::Bytes,
         }
     }
 
@@ -99,7 +99,7 @@ impl Column {
 
     /// Reads a value.
     #[expect(clippy::cast_possible_truncation, reason = "as the format says: the lower bits count")]
-    fn read(&mut self, wire: &mut Wire<'_>) -> Result<(), Flaw> {
+    fn read(&mut self, wire: &mut Wire<'_>) -> Result<(), BadValue> {
         match self {
             Self::Bool(values) => values.push(wire.varint()? != 0),
             Self::Int(values, code) => values.push(match code {
@@ -242,7 +242,7 @@ impl Column {
 }
 
 /// The only field of a message, zero where it is not there.
-fn unwrap(value: &mut Column, wire: &mut Wire<'_>) -> Result<(), Flaw> {
+fn unwrap(value: &mut ValueBuilder, wire: &mut Wire<'_>) -> Result<(), BadValue> {
     let n = value.len();
     while let Some(tag) = wire.tag()? {
         match tag {
@@ -261,7 +261,7 @@ fn unwrap(value: &mut Column, wire: &mut Wire<'_>) -> Result<(), Flaw> {
 }
 
 /// Names in place of numbers; a number that has none is written.
-fn named(values: &[i32], names: &Names) -> DictionaryArray<Int32Type> {
+fn named(values: &[i32], names: &EnumNames) -> DictionaryArray<Int32Type> {
     let mut texts: Vec<String> = names.values().cloned().collect();
     let mut places: BTreeMap<i32, i32> = (0..).zip(names.keys()).map(|(at, n)| (*n, at)).collect();
     let place = |value: &i32| {
@@ -274,11 +274,11 @@ fn named(values: &[i32], names: &Names) -> DictionaryArray<Int32Type> {
     DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values(texts)))
 }
 
-impl Field {
+impl FieldBuilder {
     /// Whether it is noted where it is there.
     fn is_noted(&self) -> bool {
         let may_lack = matches!(self.presence, Presence::Explicit | Presence::Required);
-        may_lack && !matches!(self.column, Column::Skipped(_))
+        may_lack && !matches!(self.column, ValueBuilder::Skipped(_))
     }
 
     /// Whether it has come in the row that is open.
@@ -292,14 +292,14 @@ impl Field {
     }
 
     /// Reads a value into the row that is open.
-    fn read(&mut self, tag: Tag, wire: &mut Wire<'_>, row: usize) -> Result<(), Flaw> {
+    fn read(&mut self, tag: Tag, wire: &mut Wire<'_>, row: usize) -> Result<(), BadValue> {
         match &mut self.column {
-            Column::Skipped(len) => {
+            ValueBuilder::Skipped(len) => {
                 *len = row + 1;
                 return wire.skip(tag);
             }
-            Column::List { items, .. } => return item(items, tag, wire),
-            Column::Message(message) if tag.kind == Kind::Bytes => wire.within(|wire| message.read(wire))?,
+            ValueBuilder::List { items, .. } => return item(items, tag, wire),
+            ValueBuilder::Message(message) if tag.kind == WireType::Bytes => wire.within(|wire| message.read(wire))?,
             column if tag.kind == column.kind() => {
                 // One that has come is replaced.
                 if column.len() > row {
@@ -316,14 +316,14 @@ impl Field {
     }
 
     /// Ends a row.
-    fn close(&mut self, row: usize) -> Result<(), Flaw> {
-        if let Column::List { ends, items } = &mut self.column {
+    fn close(&mut self, row: usize) -> Result<(), BadValue> {
+        if let ValueBuilder::List { ends, items } = &mut self.column {
             let n = items.len() - end(ends, ends.len());
             ends.push(after(ends, n)?);
             return Ok(());
         }
         if self.has_come(row) {
-            return if let Column::Message(message) = &mut self.column { message.close() } else { Ok(()) };
+            return if let ValueBuilder::Message(message) = &mut self.column { message.close() } else { Ok(()) };
         }
         if self.presence == Presence::Required {
             return Err("a required field is not there");
@@ -347,12 +347,12 @@ impl Field {
 }
 
 /// Reads an item of a list, or several that stand one behind the other.
-fn item(items: &mut Column, tag: Tag, wire: &mut Wire<'_>) -> Result<(), Flaw> {
+fn item(items: &mut ValueBuilder, tag: Tag, wire: &mut Wire<'_>) -> Result<(), BadValue> {
     if tag.kind == items.kind() {
         wire.budget.expect(items.width())?;
         return items.read(wire);
     }
-    if tag.kind != Kind::Bytes {
+    if tag.kind != WireType::Bytes {
         return Err(MISMATCH);
     }
     wire.within(|wire| {
@@ -364,14 +364,14 @@ fn item(items: &mut Column, tag: Tag, wire: &mut Wire<'_>) -> Result<(), Flaw> {
     })
 }
 
-impl Message {
+impl MessageBuilder {
     /// How many values a row takes.
     pub(super) fn width(&self) -> usize {
         self.fields.iter().map(|field| field.column.width()).sum::<usize>().max(1)
     }
 
     /// Reads a message into the row that is open.
-    pub(super) fn read(&mut self, wire: &mut Wire<'_>) -> Result<(), Flaw> {
+    pub(super) fn read(&mut self, wire: &mut Wire<'_>) -> Result<(), BadValue> {
         let row = self.len;
         let mut next = 0;
         while let Some(tag) = wire.tag()? {
@@ -394,7 +394,7 @@ impl Message {
     }
 
     /// Ends the row that is open.
-    pub(super) fn close(&mut self) -> Result<(), Flaw> {
+    pub(super) fn close(&mut self) -> Result<(), BadValue> {
         let row = self.len;
         self.fields.iter_mut().try_for_each(|field| field.close(row))?;
         self.len += 1;
@@ -410,6 +410,6 @@ impl Message {
     /// The columns of those fields that somebody reads.
     pub(super) fn finish(&mut self) -> Vec<(String, ArrayRef)> {
         self.len = 0;
-        self.fields.iter_mut().filter_map(Field::finish).collect()
+        self.fields.iter_mut().filter_map(FieldBuilder::finish).collect()
     }
 }

@@ -21,11 +21,11 @@ pub use self::descriptor::imports;
 
 /// The schema of traces (`Traces`) and logs (`Logs`) of OpenTelemetry.
 pub const OTLP: &str = include_str!("otlp.proto");
-use self::planner::Planner;
-use self::schema::{At, Schema};
+use self::planner::MessagePlanner;
+use self::schema::{MessageIndex, ProtobufSchema};
 use self::wire::{DEPTH_MAX, Wire};
-use crate::frame::{self, Framed, Message};
-use crate::known::Known;
+use crate::frame::{self, Framed, MessageSelector};
+use crate::known::SchemasById;
 use crate::schema::{SchemaId, SchemaTexts};
 use crate::tables::Tables;
 use crate::waiting::Waiting;
@@ -42,7 +42,7 @@ pub struct ProtobufDecoder {
     /// The schema of records that name none, or why it cannot be used.
     bare: Option<Result<Messages, String>>,
     tables: Tables,
-    known: Known<Messages>,
+    known: SchemasById<Messages>,
     /// Rows that are no events yet.
     n_waiting: usize,
 }
@@ -55,7 +55,14 @@ impl ProtobufDecoder {
         let MessageSchema { message, texts } = mapping.schema.clone().unwrap_or_default();
         let bare = (!texts.is_empty()).then(|| Messages::new(&texts));
         let tables = Tables::new(plan, source, lane);
-        Self { frame: mapping.frame.unwrap_or_default(), message, bare, tables, known: Known::new(), n_waiting: 0 }
+        Self {
+            frame: mapping.frame.unwrap_or_default(),
+            message,
+            bare,
+            tables,
+            known: SchemasById::new(),
+            n_waiting: 0,
+        }
     }
 
     fn read(&mut self, record: &Record<'_>) -> Result<(), String> {
@@ -63,7 +70,7 @@ impl ProtobufDecoder {
         let name = self.message.as_deref();
         let rows = if let Some(bare) = &mut self.bare {
             let messages = bare.as_mut().map_err(|why| format!("its schema cannot be used: {why}"))?;
-            messages.push(record, (Message::Unsaid, payload), name, &self.tables)?
+            messages.push(record, (MessageSelector::Unsaid, payload), name, &self.tables)?
         } else {
             let Framed { id, body, message } = frame::of(self.frame, record, payload)?;
             let read = self.known.get(id)?.push(record, (message, &body), name, &self.tables);
@@ -111,33 +118,33 @@ impl Decoder for ProtobufDecoder {
 /// # Errors
 /// In words, when they cannot.
 pub fn check(texts: &[String], message: Option<&str>) -> Result<(), String> {
-    unsaid(&Schema::read(texts)?, message).map(drop)
+    unsaid(&ProtobufSchema::read(texts)?, message).map(drop)
 }
 
 /// Records of one schema.
 #[derive(Debug)]
 struct Messages {
-    schema: Schema,
+    schema: ProtobufSchema,
     /// By their messages; or why those cannot be read.
-    rows: BTreeMap<At, Result<Rows, String>>,
+    rows: BTreeMap<MessageIndex, Result<MessageRows, String>>,
 }
 
 impl Messages {
     fn new(texts: &[String]) -> Result<Self, String> {
-        Ok(Self { schema: Schema::read(texts)?, rows: BTreeMap::new() })
+        Ok(Self { schema: ProtobufSchema::read(texts)?, rows: BTreeMap::new() })
     }
 
     /// Reads a record; returns those that are of the same message.
     fn push(
         &mut self,
         record: &Record<'_>,
-        (said, body): (Message<'_>, &[u8]),
+        (said, body): (MessageSelector<'_>, &[u8]),
         name: Option<&str>,
         tables: &Tables,
-    ) -> Result<&mut Rows, String> {
+    ) -> Result<&mut MessageRows, String> {
         let schema = &self.schema;
         let (at, body) = which(schema, said, body, name)?;
-        let rows = self.rows.entry(at).or_insert_with(|| Rows::new(schema, at, tables));
+        let rows = self.rows.entry(at).or_insert_with(|| MessageRows::new(schema, at, tables));
         let rows = rows.as_mut().map_err(|why| format!("cannot be used: {why}"))?;
         rows.push(record, body)?;
         Ok(rows)
@@ -145,41 +152,46 @@ impl Messages {
 }
 
 /// Which message a record is, and what is left of it.
-fn which<'a>(schema: &Schema, said: Message<'_>, body: &'a [u8], name: Option<&str>) -> Result<(At, &'a [u8]), String> {
+fn which<'a>(
+    schema: &ProtobufSchema,
+    said: MessageSelector<'_>,
+    body: &'a [u8],
+    name: Option<&str>,
+) -> Result<(MessageIndex, &'a [u8]), String> {
     match said {
         // Apicurio's clients write names behind numbers of four bytes, too.
-        Message::Indexed => indexed(schema, body).or_else(|why| by_name(schema, body, None).map_err(|_| why)),
-        Message::Beside(indexes) => Ok((indexed(schema, indexes)?.0, body)),
-        Message::Named => by_name(schema, body, name),
-        Message::Unsaid => Ok((unsaid(schema, name)?, body)),
+        MessageSelector::Indexed => indexed(schema, body).or_else(|why| by_name(schema, body, None).map_err(|_| why)),
+        MessageSelector::Beside(indexes) => Ok((indexed(schema, indexes)?.0, body)),
+        MessageSelector::Named => by_name(schema, body, name),
+        MessageSelector::Unsaid => Ok((unsaid(schema, name)?, body)),
     }
 }
 
 /// Reads records of one schema with all of their fields.
 #[derive(Debug)]
-pub struct Whole(Schema);
+pub struct ProtobufReader(ProtobufSchema);
 
-impl Whole {
+impl ProtobufReader {
     pub(crate) fn new(texts: &[String]) -> Result<Self, String> {
-        Schema::read(texts).map(Self)
+        ProtobufSchema::read(texts).map(Self)
     }
 
     /// The fields of a record, a column of one value each.
     pub(crate) fn read(
         &mut self,
-        said: Message<'_>,
+        said: MessageSelector<'_>,
         body: &[u8],
         name: Option<&str>,
     ) -> Result<Vec<(String, ArrayRef)>, String> {
         let (at, body) = which(&self.0, said, body, name)?;
-        let mut root = Planner::new(&self.0).message(at, &|_| true)?;
+        let mut root = MessagePlanner::new(&self.0).message(at, &|_| true)?;
         root.read(&mut Wire::new(body)).and_then(|()| root.close())?;
         Ok(root.finish())
     }
 }
 
 /// The message of records that do not say which they are.
-fn unsaid(schema: &Schema, name: Option<&str>) -> Result<At, String> {
+fn unsaid(schema: &ProtobufSchema, name: Option<&str>) -> Result<MessageIndex, String> {
     match name {
         Some(name) => schema.named(name).ok_or_else(|| format!("there is no message `{name}`")),
         None => schema.only().ok_or_else(|| "nothing says which of several messages a record is".to_owned()),
@@ -187,7 +199,7 @@ fn unsaid(schema: &Schema, name: Option<&str>) -> Result<At, String> {
 }
 
 /// The message at the indexes with which a body begins, and what is left of it. Clients of old wrote them unsigned.
-fn indexed<'a>(schema: &Schema, body: &'a [u8]) -> Result<(At, &'a [u8]), String> {
+fn indexed<'a>(schema: &ProtobufSchema, body: &'a [u8]) -> Result<(MessageIndex, &'a [u8]), String> {
     let found = |is_signed: bool| {
         let mut wire = Wire::new(body);
         let mut index = || {
@@ -207,7 +219,11 @@ fn indexed<'a>(schema: &Schema, body: &'a [u8]) -> Result<(At, &'a [u8]), String
 }
 
 /// The message whose name stands before a body, in a message of its own with one field, and what is left of it.
-fn by_name<'a>(schema: &Schema, body: &'a [u8], name: Option<&str>) -> Result<(At, &'a [u8]), String> {
+fn by_name<'a>(
+    schema: &ProtobufSchema,
+    body: &'a [u8],
+    name: Option<&str>,
+) -> Result<(MessageIndex, &'a [u8]), String> {
     let mut wire = Wire::new(body);
     let said = wire.bytes().map_err(|_| "the name of its message ends too early".to_owned())?;
     let rest = &body[wire.at()..];
@@ -221,17 +237,17 @@ fn by_name<'a>(schema: &Schema, body: &'a [u8], name: Option<&str>) -> Result<(A
 
 /// Records of one message, one row each.
 #[derive(Debug)]
-struct Rows {
+struct MessageRows {
     name: String,
-    root: column::Message,
+    root: column::MessageBuilder,
     /// How many values a row takes, but for those in lists.
     width: usize,
     waiting: Waiting,
 }
 
-impl Rows {
-    fn new(schema: &Schema, at: At, tables: &Tables) -> Result<Self, String> {
-        let root = Planner::new(schema).message(at, &|name| tables.reads(name))?;
+impl MessageRows {
+    fn new(schema: &ProtobufSchema, at: MessageIndex, tables: &Tables) -> Result<Self, String> {
+        let root = MessagePlanner::new(schema).message(at, &|name| tables.reads(name))?;
         let (name, width) = (schema.message(at).name.clone(), root.width());
         Ok(Self { name, root, width, waiting: Waiting::new(tables) })
     }

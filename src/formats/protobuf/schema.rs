@@ -10,10 +10,10 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 use super::descriptor;
 
 /// The place of a message among those of its schema.
-pub(super) type At = usize;
+pub(super) type MessageIndex = usize;
 
 /// Numbers of an enum to names.
-pub(super) type Names = Arc<BTreeMap<i32, String>>;
+pub(super) type EnumNames = Arc<BTreeMap<i32, String>>;
 
 /// How a whole number is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Code {
 
 /// How a value is read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum FieldType {
     Bool,
     Int(Code),
     Long(Code),
@@ -37,8 +37,8 @@ pub(super) enum Kind {
     Bytes,
     /// Bytes that stand for a text of hexadecimal digits.
     Hex,
-    Enum(Names),
-    Message(At),
+    Enum(EnumNames),
+    Message(MessageIndex),
     /// `google.protobuf.Timestamp`.
     Timestamp,
     /// `google.protobuf.Duration`.
@@ -46,7 +46,7 @@ pub(super) enum Kind {
     /// `google.protobuf.Struct`, `Value` or `ListValue`.
     Json(Json),
     /// A scalar in a message of its own, as `google.protobuf.DoubleValue`.
-    Wrapped(Box<Kind>),
+    Wrapped(Box<FieldType>),
     /// A type that is defined nowhere, or a group.
     Unread,
 }
@@ -77,7 +77,7 @@ pub(super) enum Presence {
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) number: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: FieldType,
     pub(super) presence: Presence,
     /// What it is where it is not there, as it is written in the schema.
     pub(super) default: Option<String>,
@@ -92,20 +92,20 @@ pub(super) struct Message {
     /// By their numbers.
     pub(super) fields: Vec<Field>,
     /// The messages that are defined in it, without the entries of its maps.
-    nested: Vec<At>,
+    nested: Vec<MessageIndex>,
     /// Whether it is an entry of a map.
     pub(super) is_entry: bool,
 }
 
 /// A schema.
 #[derive(Debug, Clone)]
-pub(super) struct Schema {
+pub(super) struct ProtobufSchema {
     messages: Vec<Message>,
     /// Those of the file that was asked for.
-    roots: Vec<At>,
+    roots: Vec<MessageIndex>,
 }
 
-impl Schema {
+impl ProtobufSchema {
     /// Reads a schema; `texts` are those that it refers to, in any order, and then itself.
     ///
     /// # Errors
@@ -127,12 +127,12 @@ impl Schema {
         Ok(Self { messages: linker.messages, roots })
     }
 
-    pub(super) fn message(&self, at: At) -> &Message {
+    pub(super) fn message(&self, at: MessageIndex) -> &Message {
         &self.messages[at]
     }
 
     /// The message of a name, with or without its package.
-    pub(super) fn named(&self, name: &str) -> Option<At> {
+    pub(super) fn named(&self, name: &str) -> Option<MessageIndex> {
         let name = name.trim_start_matches('.');
         let whole = self.messages.iter().position(|message| message.name == name);
         let mut own = self.roots.iter().copied();
@@ -140,15 +140,15 @@ impl Schema {
     }
 
     /// The only message of the file that was asked for.
-    pub(super) fn only(&self) -> Option<At> {
+    pub(super) fn only(&self) -> Option<MessageIndex> {
         if let [only] = self.roots[..] { Some(only) } else { None }
     }
 
     /// The message at some indexes: among those of the file, then among those in it.
-    pub(super) fn indexed(&self, indexes: impl IntoIterator<Item = usize>) -> Option<At> {
+    pub(super) fn indexed(&self, indexes: impl IntoIterator<Item = usize>) -> Option<MessageIndex> {
         let mut found = None;
         for index in indexes {
-            let among = found.map_or(&self.roots, |at: At| &self.messages[at].nested);
+            let among = found.map_or(&self.roots, |at: MessageIndex| &self.messages[at].nested);
             found = Some(*among.get(index)?);
         }
         found
@@ -156,35 +156,35 @@ impl Schema {
 }
 
 /// Types that every schema knows, by their whole names.
-fn well_known() -> BTreeMap<String, Kind> {
+fn well_known() -> BTreeMap<String, FieldType> {
     use Code::Plain;
     let wrapped = [
-        ("DoubleValue", Kind::Double),
-        ("FloatValue", Kind::Float),
-        ("Int64Value", Kind::Long(Plain)),
-        ("UInt64Value", Kind::UnsignedLong(Plain)),
-        ("Int32Value", Kind::Int(Plain)),
-        ("UInt32Value", Kind::Unsigned(Plain)),
-        ("BoolValue", Kind::Bool),
-        ("StringValue", Kind::Text),
-        ("BytesValue", Kind::Bytes),
+        ("DoubleValue", FieldType::Double),
+        ("FloatValue", FieldType::Float),
+        ("Int64Value", FieldType::Long(Plain)),
+        ("UInt64Value", FieldType::UnsignedLong(Plain)),
+        ("Int32Value", FieldType::Int(Plain)),
+        ("UInt32Value", FieldType::Unsigned(Plain)),
+        ("BoolValue", FieldType::Bool),
+        ("StringValue", FieldType::Text),
+        ("BytesValue", FieldType::Bytes),
     ];
-    let wrapped = wrapped.map(|(name, kind)| (name, Kind::Wrapped(Box::new(kind))));
+    let wrapped = wrapped.map(|(name, kind)| (name, FieldType::Wrapped(Box::new(kind))));
     let others = [
-        ("Timestamp", Kind::Timestamp),
-        ("Duration", Kind::Duration),
-        ("Struct", Kind::Json(Json::Object)),
-        ("Value", Kind::Json(Json::Value)),
-        ("ListValue", Kind::Json(Json::List)),
+        ("Timestamp", FieldType::Timestamp),
+        ("Duration", FieldType::Duration),
+        ("Struct", FieldType::Json(Json::Object)),
+        ("Value", FieldType::Json(Json::Value)),
+        ("ListValue", FieldType::Json(Json::List)),
     ];
-    let own = [("haldane.Hex".to_owned(), Kind::Hex)];
+    let own = [("haldane.Hex".to_owned(), FieldType::Hex)];
     let all = wrapped.into_iter().chain(others).map(|(name, kind)| (format!("google.protobuf.{name}"), kind));
     all.chain(own).collect()
 }
 
 /// Finds out what the names of types mean.
 struct Linker<'a> {
-    types: BTreeMap<String, Kind>,
+    types: BTreeMap<String, FieldType>,
     messages: Vec<Message>,
     /// What each message is made of, and whether its file is of proto3.
     around: Vec<(&'a DescriptorProto, bool)>,
@@ -192,22 +192,22 @@ struct Linker<'a> {
 
 impl<'a> Linker<'a> {
     /// Takes the definitions of a file; returns its messages.
-    fn define(&mut self, file: &'a FileDescriptorProto) -> Vec<At> {
+    fn define(&mut self, file: &'a FileDescriptorProto) -> Vec<MessageIndex> {
         let is_proto3 = file.syntax() == "proto3";
         file.enum_type.iter().for_each(|kind| self.define_enum(file.package(), kind));
         file.message_type.iter().map(|message| self.define_message(file.package(), message, is_proto3)).collect()
     }
 
-    fn define_message(&mut self, space: &str, proto: &'a DescriptorProto, is_proto3: bool) -> At {
+    fn define_message(&mut self, space: &str, proto: &'a DescriptorProto, is_proto3: bool) -> MessageIndex {
         let (name, at) = (within(space, proto.name()), self.messages.len());
         let is_entry = proto.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry);
         self.messages.push(Message { name: name.clone(), fields: Vec::new(), nested: Vec::new(), is_entry });
         self.around.push((proto, is_proto3));
-        self.types.entry(name.clone()).or_insert(Kind::Message(at));
+        self.types.entry(name.clone()).or_insert(FieldType::Message(at));
         proto.enum_type.iter().for_each(|kind| self.define_enum(&name, kind));
-        let nested: Vec<At> =
+        let nested: Vec<MessageIndex> =
             proto.nested_type.iter().map(|nested| self.define_message(&name, nested, is_proto3)).collect();
-        let is_own = |at: &At| !self.messages[*at].is_entry;
+        let is_own = |at: &MessageIndex| !self.messages[*at].is_entry;
         self.messages[at].nested = nested.into_iter().filter(is_own).collect();
         at
     }
@@ -217,16 +217,16 @@ impl<'a> Linker<'a> {
         for value in &proto.value {
             names.entry(value.number()).or_insert_with(|| value.name().to_owned());
         }
-        self.types.entry(within(space, proto.name())).or_insert(Kind::Enum(Arc::new(names)));
+        self.types.entry(within(space, proto.name())).or_insert(FieldType::Enum(Arc::new(names)));
     }
 
-    fn fields(&self, at: At, proto: &DescriptorProto, is_proto3: bool) -> Result<Vec<Field>, String> {
+    fn fields(&self, at: MessageIndex, proto: &DescriptorProto, is_proto3: bool) -> Result<Vec<Field>, String> {
         let field = |field: &FieldDescriptorProto| {
             let number = u32::try_from(field.number()).ok().filter(|number| *number > 0);
             let number = number.ok_or_else(|| format!("field `{}` has no number", field.name()))?;
             let kind = self.kind(&self.messages[at].name, field);
-            let is_whole = matches!(kind, Kind::Message(_) | Kind::Wrapped(_) | Kind::Timestamp)
-                || matches!(kind, Kind::Duration | Kind::Json(_) | Kind::Unread);
+            let is_whole = matches!(kind, FieldType::Message(_) | FieldType::Wrapped(_) | FieldType::Timestamp)
+                || matches!(kind, FieldType::Duration | FieldType::Json(_) | FieldType::Unread);
             let presence = match field.label() {
                 Label::Repeated => Presence::Repeated,
                 Label::Required => Presence::Required,
@@ -245,31 +245,31 @@ impl<'a> Linker<'a> {
         }
     }
 
-    fn kind(&self, space: &str, field: &FieldDescriptorProto) -> Kind {
+    fn kind(&self, space: &str, field: &FieldDescriptorProto) -> FieldType {
         // Parsers of texts do not know whether a name is that of a message or of an enum.
         match field.r#type.and_then(|kind| Type::try_from(kind).ok()) {
-            None | Some(Type::Message | Type::Enum) => self.find(space, field.type_name()).unwrap_or(Kind::Unread),
-            Some(Type::Group) => Kind::Unread,
-            Some(Type::Bool) => Kind::Bool,
-            Some(Type::Int32) => Kind::Int(Code::Plain),
-            Some(Type::Sint32) => Kind::Int(Code::Zigzag),
-            Some(Type::Sfixed32) => Kind::Int(Code::Fixed),
-            Some(Type::Int64) => Kind::Long(Code::Plain),
-            Some(Type::Sint64) => Kind::Long(Code::Zigzag),
-            Some(Type::Sfixed64) => Kind::Long(Code::Fixed),
-            Some(Type::Uint32) => Kind::Unsigned(Code::Plain),
-            Some(Type::Fixed32) => Kind::Unsigned(Code::Fixed),
-            Some(Type::Uint64) => Kind::UnsignedLong(Code::Plain),
-            Some(Type::Fixed64) => Kind::UnsignedLong(Code::Fixed),
-            Some(Type::Float) => Kind::Float,
-            Some(Type::Double) => Kind::Double,
-            Some(Type::String) => Kind::Text,
-            Some(Type::Bytes) => Kind::Bytes,
+            None | Some(Type::Message | Type::Enum) => self.find(space, field.type_name()).unwrap_or(FieldType::Unread),
+            Some(Type::Group) => FieldType::Unread,
+            Some(Type::Bool) => FieldType::Bool,
+            Some(Type::Int32) => FieldType::Int(Code::Plain),
+            Some(Type::Sint32) => FieldType::Int(Code::Zigzag),
+            Some(Type::Sfixed32) => FieldType::Int(Code::Fixed),
+            Some(Type::Int64) => FieldType::Long(Code::Plain),
+            Some(Type::Sint64) => FieldType::Long(Code::Zigzag),
+            Some(Type::Sfixed64) => FieldType::Long(Code::Fixed),
+            Some(Type::Uint32) => FieldType::Unsigned(Code::Plain),
+            Some(Type::Fixed32) => FieldType::Unsigned(Code::Fixed),
+            Some(Type::Uint64) => FieldType::UnsignedLong(Code::Plain),
+            Some(Type::Fixed64) => FieldType::UnsignedLong(Code::Fixed),
+            Some(Type::Float) => FieldType::Float,
+            Some(Type::Double) => FieldType::Double,
+            Some(Type::String) => FieldType::Text,
+            Some(Type::Bytes) => FieldType::Bytes,
         }
     }
 
     /// The type of a name, looked for from the inside out.
-    fn find(&self, mut space: &str, name: &str) -> Option<Kind> {
+    fn find(&self, mut space: &str, name: &str) -> Option<FieldType> {
         if let Some(name) = name.strip_prefix('.') {
             return self.types.get(name).cloned();
         }
@@ -294,11 +294,11 @@ fn within(space: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(texts: &[&str]) -> Schema {
-        Schema::read(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).expect("a schema")
+    fn read(texts: &[&str]) -> ProtobufSchema {
+        ProtobufSchema::read(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).expect("a schema")
     }
 
-    fn field<'a>(schema: &'a Schema, message: &str, name: &str) -> &'a Field {
+    fn field<'a>(schema: &'a ProtobufSchema, message: &str, name: &str) -> &'a Field {
         let at = schema.named(message).expect("a message");
         schema.message(at).fields.iter().find(|field| field.name == name).expect("a field")
     }
@@ -315,13 +315,13 @@ mod tests {
                 google.protobuf.Timestamp at = 4; some.Where nowhere = 5;
                 map<string, money.Amount> by_name = 6; }";
         let schema = read(&[other, own]);
-        let whole = |name: &str| Kind::Message(schema.named(name).expect("a message"));
+        let whole = |name: &str| FieldType::Message(schema.named(name).expect("a message"));
         for (name, kind) in [
             ("own", whole("shop.orders.Order.Amount")),
             ("other", whole("shop.money.Amount")),
-            ("outer", Kind::Enum(Arc::new([(0, "NONE".to_owned())].into()))),
-            ("at", Kind::Timestamp),
-            ("nowhere", Kind::Unread),
+            ("outer", FieldType::Enum(Arc::new([(0, "NONE".to_owned())].into()))),
+            ("at", FieldType::Timestamp),
+            ("nowhere", FieldType::Unread),
             ("by_name", whole("shop.orders.Order.ByNameEntry")),
         ] {
             assert_eq!(field(&schema, "Order", name).kind, kind, "{name}");

@@ -1,17 +1,17 @@
 //! The wire format of Protobuf (protobuf.dev, "Encoding"), read with a bound on what it may ask for.
 
-use crate::arrays::Flaw;
+use crate::arrays::BadValue;
 use crate::budget::Budget;
 
 /// How deep messages may stand in each other, as in Google's readers.
 pub(super) const DEPTH_MAX: u32 = 100;
 
-const CUT: Flaw = "it ends too early";
-const LONG: Flaw = "a number of more than 64 bits";
+const CUT: BadValue = "it ends too early";
+const LONG: BadValue = "a number of more than 64 bits";
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum WireType {
     Varint = 0,
     Fixed64 = 1,
     Bytes = 2,
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) number: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: WireType,
 }
 
 /// A place in the bytes of one record.
@@ -57,7 +57,7 @@ impl<'a> Wire<'a> {
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Flaw> {
+    pub(super) fn varint(&mut self) -> Result<u64, BadValue> {
         let rest = self.rest();
         let mut value = 0_u64;
         for (n, &byte) in rest.iter().enumerate() {
@@ -74,13 +74,13 @@ impl<'a> Wire<'a> {
     }
 
     /// A number of which the sign stands last.
-    pub(super) fn zigzag(&mut self) -> Result<i64, Flaw> {
+    pub(super) fn zigzag(&mut self) -> Result<i64, BadValue> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     #[inline]
-    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Flaw> {
+    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], BadValue> {
         let taken = *self.rest().first_chunk::<N>().ok_or(CUT)?;
         self.at += N;
         Ok(taken)
@@ -88,19 +88,19 @@ impl<'a> Wire<'a> {
 
     /// Bytes behind their length.
     #[inline]
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Flaw> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], BadValue> {
         let length = usize::try_from(self.varint()?).map_err(|_| CUT)?;
         let taken = self.rest().get(..length).ok_or(CUT)?;
         self.at += length;
         Ok(taken)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Flaw> {
+    pub(super) fn text(&mut self) -> Result<&'a str, BadValue> {
         str::from_utf8(self.bytes()?).map_err(|_| "a text that is not UTF-8")
     }
 
     /// Reads what stands behind its length, as far as that goes.
-    pub(super) fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Flaw>) -> Result<T, Flaw> {
+    pub(super) fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, BadValue>) -> Result<T, BadValue> {
         let length = usize::try_from(self.varint()?).map_err(|_| CUT)?;
         let end = self.at.checked_add(length).filter(|end| *end <= self.end).ok_or(CUT)?;
         let outer = std::mem::replace(&mut self.end, end);
@@ -111,18 +111,18 @@ impl<'a> Wire<'a> {
 
     /// What stands before the next value of the message.
     #[inline]
-    pub(super) fn tag(&mut self) -> Result<Option<Tag>, Flaw> {
+    pub(super) fn tag(&mut self) -> Result<Option<Tag>, BadValue> {
         if self.is_over() {
             return Ok(None);
         }
         let tag = u32::try_from(self.varint()?).map_err(|_| "a field number that there is not")?;
         let kind = match tag & 7 {
             _ if tag >> 3 == 0 => return Err("a field number that there is not"),
-            0 => Kind::Varint,
-            1 => Kind::Fixed64,
-            2 => Kind::Bytes,
-            3 => Kind::Group,
-            5 => Kind::Fixed32,
+            0 => WireType::Varint,
+            1 => WireType::Fixed64,
+            2 => WireType::Bytes,
+            3 => WireType::Group,
+            5 => WireType::Fixed32,
             4 => return Err("the end of a group that did not begin"),
             _ => return Err("an unknown kind of field"),
         };
@@ -130,18 +130,18 @@ impl<'a> Wire<'a> {
     }
 
     /// Passes over a value that nobody reads.
-    pub(super) fn skip(&mut self, tag: Tag) -> Result<(), Flaw> {
+    pub(super) fn skip(&mut self, tag: Tag) -> Result<(), BadValue> {
         self.skip_in(tag, 0)
     }
 
-    fn skip_in(&mut self, tag: Tag, depth: u32) -> Result<(), Flaw> {
+    fn skip_in(&mut self, tag: Tag, depth: u32) -> Result<(), BadValue> {
         match tag.kind {
-            Kind::Varint => self.varint().map(drop),
-            Kind::Fixed64 => self.fixed::<8>().map(drop),
-            Kind::Bytes => self.bytes().map(drop),
-            Kind::Fixed32 => self.fixed::<4>().map(drop),
-            Kind::Group if depth > DEPTH_MAX => Err("values too deep in each other"),
-            Kind::Group => loop {
+            WireType::Varint => self.varint().map(drop),
+            WireType::Fixed64 => self.fixed::<8>().map(drop),
+            WireType::Bytes => self.bytes().map(drop),
+            WireType::Fixed32 => self.fixed::<4>().map(drop),
+            WireType::Group if depth > DEPTH_MAX => Err("values too deep in each other"),
+            WireType::Group => loop {
                 let end = u64::from(tag.number) << 3 | 4;
                 let from = self.at;
                 if self.varint()? == end {

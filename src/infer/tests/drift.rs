@@ -5,9 +5,9 @@
 use super::world::{Rng, median, tilted};
 use crate::normal::normal_sf;
 use crate::psi_tolerance::PsiTest;
-use crate::shiryaev::{Alarm, Monitor};
+use crate::shiryaev::{AlarmRule, Monitor};
 
-const ALARM: Alarm = Alarm { patience: 1e4, windows_min: 3 };
+const ALARM: AlarmRule = AlarmRule { patience: 1e4, windows_min: 3 };
 const NEVER: u32 = u32::MAX;
 
 /// The window (from 1) of the first alarm over a stream of p-values.

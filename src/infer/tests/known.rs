@@ -12,7 +12,7 @@ use crate::newcombe::newcombe;
 use crate::pooled_z::pooled_z;
 use crate::runs::runs;
 use crate::two_sample::Arm;
-use crate::welch::{Sample, welch};
+use crate::welch::{Moments, welch};
 
 fn cases(kind: &str) -> Vec<Json> {
     let file = include_str!("../../../tests/data/reference/known_tests.json");
@@ -58,7 +58,7 @@ fn rows_of_two_sides() {
         same(&case, "mann_whitney_p", Some(ranks.p));
         // Of two constants SciPy gives no number.
         if case["name"] != "all equal" {
-            let t = Sample::of(&current).zip(Sample::of(&baseline)).and_then(|(a, b)| welch(a, b));
+            let t = Moments::of(&current).zip(Moments::of(&baseline)).and_then(|(a, b)| welch(a, b));
             same(&case, "welch_t", t.map(|(t, _)| t));
             same(&case, "welch_p", t.map(|(_, p)| p));
         }

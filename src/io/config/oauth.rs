@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::address;
 use super::problem::Problems;
-use super::secret::{Places, Secret};
+use super::secret::{Secret, SecretSource};
 use super::value::At;
 
 /// Where tokens come from.
@@ -107,7 +107,8 @@ impl OAuthSection {
         let url = self.url.as_ref()?;
         address::check(url, Some("the client's secret"), problems);
         let (env, file) = (self.client_secret_env.as_ref(), self.client_secret_file.as_ref());
-        let places = Places { key: "client_secret", env: env.map(|at| &at.value), file: file.map(|at| &at.value) };
+        let places =
+            SecretSource { key: "client_secret", env: env.map(|at| &at.value), file: file.map(|at| &at.value) };
         let (spot, is_given) = (section.spot, env.is_some() || file.is_some());
         let secret = places.secret(spot, base, problems);
         if self.client_id.is_none() || !is_given {

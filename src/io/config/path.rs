@@ -178,9 +178,9 @@ pub(crate) enum PathOr<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for PathOr<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
+        struct PathOrVisitor<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for PathOrVisitor<T> {
             type Value = PathOr<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -196,7 +196,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for PathOr<T> {
             }
         }
 
-        deserializer.deserialize_any(Either(PhantomData))
+        deserializer.deserialize_any(PathOrVisitor(PhantomData))
     }
 }
 

@@ -28,13 +28,13 @@ impl From<serde_saphyr::Location> for Spot {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct Diagnostic {
     spot: Spot,
     message: String,
     help: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// Adds what to do about it.
     pub(crate) fn help(&mut self, help: impl Into<String>) {
         self.help = Some(help.into());
@@ -63,13 +63,13 @@ impl Problem {
 /// Everything found wrong so far.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
-    found: Vec<Problem>,
+    found: Vec<Diagnostic>,
 }
 
 impl Problems {
     /// Notes a problem at a place.
-    pub(crate) fn add(&mut self, spot: Spot, message: impl Into<String>) -> &mut Problem {
-        self.found.push(Problem { spot, message: message.into(), help: None });
+    pub(crate) fn add(&mut self, spot: Spot, message: impl Into<String>) -> &mut Diagnostic {
+        self.found.push(Diagnostic { spot, message: message.into(), help: None });
         self.found.last_mut().expect("a problem was just added")
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::address;
 use super::problem::{Problems, Spot};
-use super::secret::{Places, Secret};
+use super::secret::{Secret, SecretSource};
 use super::value::At;
 use crate::plan::Frame;
 use crate::registry::ids_of;
@@ -96,7 +96,7 @@ impl RegistrySection {
         self.check(problems);
         let spot = self.url.as_ref().map_or_else(Spot::default, |url| url.spot);
         let mut secret = |key, env: &Option<String>, file: &Option<String>| {
-            Places { key, env: env.as_ref(), file: file.as_ref() }.secret(spot, base, problems)
+            SecretSource { key, env: env.as_ref(), file: file.as_ref() }.secret(spot, base, problems)
         };
         let password = secret("password", &self.password_env, &self.password_file);
         let token = secret("token", &self.token_env, &self.token_file);

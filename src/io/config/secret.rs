@@ -71,14 +71,14 @@ impl Secret {
 }
 
 /// Where a section says that a secret is: in a variable or in a file.
-pub(super) struct Places<'a> {
+pub(super) struct SecretSource<'a> {
     /// What it is called in errors, and its keys without `_env` and `_file`.
     pub(super) key: &'a str,
     pub(super) env: Option<&'a String>,
     pub(super) file: Option<&'a String>,
 }
 
-impl Places<'_> {
+impl SecretSource<'_> {
     /// The secret, which must be somewhere.
     pub(super) fn needed(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Secret> {
         if self.env.is_none() && self.file.is_none() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::*;
 use crate::event::SECOND;
 use crate::plan::{
-    Achievement, ApprovalPlan, Authority, Baseline, Fairness, Field, GroupRate, GuardPlan, Role as ColumnRole,
+    Achievement, ApprovalPlan, Authority, Baseline, ColumnRole, Fairness, FieldSource, GroupRate, GuardPlan,
     RolloutPlan, Signal, SloPlan, Success, Task, TimeFormat, WindowKind,
 };
 
@@ -46,7 +46,7 @@ fn a_file_that_names_only_what_cannot_be_guessed_is_enough() {
     let plan = &*pipeline.plan;
     let source = &plan.sources[0];
     assert_eq!((plan.name.as_str(), plan.sources.len()), ("pipeline", 1));
-    assert_eq!(source.mapping.model, Field::Constant("pipeline".into()));
+    assert_eq!(source.mapping.model, FieldSource::Constant("pipeline".into()));
     assert_eq!(source.mapping.event_time, Some(("t".parse().unwrap(), TimeFormat::Rfc3339)));
     let time = &plan.time;
     assert_eq!(time.window, WindowKind::Sliding { size: 300 * SECOND, slide: 300 * SECOND });
@@ -103,7 +103,7 @@ sources:
     let factors: Vec<f64> = mapping.numeric.iter().flatten().map(|field| field.factor).collect();
     assert_eq!(factors, [1.0, 1.0, 1.0, 1e-3]);
     assert_eq!(mapping.categorical, ["kind", "flag"].map(|name| Some(name.parse().unwrap())));
-    assert_eq!((mapping.version.clone(), mapping.event_time.clone()), (Field::Constant("7".into()), None));
+    assert_eq!((mapping.version.clone(), mapping.event_time.clone()), (FieldSource::Constant("7".into()), None));
 }
 
 #[test]

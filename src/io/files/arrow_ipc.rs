@@ -45,7 +45,7 @@ impl ColumnFile for ArrowFile {
     }
 
     fn read(&self, wanted: &WantedFields, batch_rows: usize) -> Result<RawChunks> {
-        let (messages, decoder) = (Messages::open(&self.path)?, StreamDecoder::new());
+        let (messages, decoder) = (IpcMessages::open(&self.path)?, StreamDecoder::new());
         let (path, columns) = (Arc::clone(&self.path), wanted.columns());
         Ok(Box::new(ArrowRows { path, messages, decoder, columns, table: None, next_row: 0, batch_rows }))
     }
@@ -59,7 +59,7 @@ impl ArrowFile {
                 .because(error)
                 .hint("it may have been cut off while it was written or copied; write or copy it again")
         };
-        let (mut messages, mut schema, mut rows) = (Messages::open(path)?, None, 0_u64);
+        let (mut messages, mut schema, mut rows) = (IpcMessages::open(path)?, None, 0_u64);
         let mut look = || {
             while let Some(message) = messages.next()? {
                 let head = head(&message)?;
@@ -79,7 +79,7 @@ fn malformed(what: impl Into<String>) -> ArrowError {
 }
 
 /// Messages of a stream, one after the other.
-struct Messages {
+struct IpcMessages {
     bytes: Box<dyn Read + Send>,
     /// Whether the stream must tell where it ends.
     must_end: bool,
@@ -90,7 +90,7 @@ struct Messages {
 /// Bytes before the metadata: the mark, and the length.
 const PREFIX_BYTES: usize = 8;
 
-impl Messages {
+impl IpcMessages {
     fn open(path: &Path) -> Result<Self> {
         let mut magic = Vec::new();
         let read = |from: &mut dyn Read, into: &mut Vec<u8>| from.take(FILE_HEAD_BYTES).read_to_end(into);
@@ -157,7 +157,7 @@ fn head(message: &[u8]) -> std::result::Result<ArrowMessage<'_>, ArrowError> {
 /// Rows of a file, some at a time.
 struct ArrowRows {
     path: Arc<Path>,
-    messages: Messages,
+    messages: IpcMessages,
     decoder: StreamDecoder,
     /// The columns that are read.
     columns: Vec<usize>,

@@ -67,14 +67,14 @@ impl WantedFields {
 
 /// Where a row stands in its file, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum RowPosition {
     /// A line of text.
     Line(u64),
     /// A row of a table.
     Row(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RowPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -92,7 +92,7 @@ pub(crate) struct RawChunk {
     /// The line at which each begins, in files of lines.
     pub(crate) line: Vec<u64>,
     /// The rows that could not; their offset is their row.
-    pub(crate) rejects: Vec<(Place, Reject)>,
+    pub(crate) rejects: Vec<(RowPosition, Reject)>,
     /// The first row after these.
     pub(crate) next_row: i64,
 }
@@ -105,8 +105,8 @@ impl RawChunk {
     }
 
     /// Where a row that could be read stands.
-    pub(crate) fn place(&self, row: i64) -> Place {
+    pub(crate) fn place(&self, row: i64) -> RowPosition {
         let line = self.row.binary_search(&row).ok().and_then(|at| self.line.get(at));
-        line.map_or_else(|| Place::Row(u64::try_from(row + 1).unwrap_or(0)), |&line| Place::Line(line))
+        line.map_or_else(|| RowPosition::Row(u64::try_from(row + 1).unwrap_or(0)), |&line| RowPosition::Line(line))
     }
 }

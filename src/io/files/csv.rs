@@ -9,7 +9,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::columns::{ColumnFile, Place, RawChunk, RawChunks, WantedFields};
+use super::columns::{ColumnFile, RawChunk, RawChunks, RowPosition, WantedFields};
 use super::stream::{unpacked, unreadable};
 use crate::error::{Error, Result};
 use crate::event::{Poison, Reject};
@@ -142,7 +142,7 @@ impl CsvRows {
                     let lines = record.as_slice().split(|&byte| byte == b'\n').count();
                     for line in (begins..).take(lines) {
                         let reject = Reject { offset: self.next_row, row: 0, reason, detail: detail.clone() };
-                        rejects.push((Place::Line(line), reject));
+                        rejects.push((RowPosition::Line(line), reject));
                         self.next_row += 1;
                     }
                 }

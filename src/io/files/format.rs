@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// Parquet.
     Parquet,
     /// Arrow IPC: a file, which Feather version 2 is, too, or a stream.
@@ -79,7 +79,7 @@ pub(super) fn extension(path: &Path) -> String {
 }
 
 /// Tells the format by the first bytes, where they tell, else by the ending of the name.
-pub fn recognise(path: &Path) -> Result<Format> {
+pub fn recognise(path: &Path) -> Result<FileFormat> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {
         return Err(Error::user(format!("{} is a directory", path.display()))
@@ -87,19 +87,19 @@ pub fn recognise(path: &Path) -> Result<Format> {
     }
     let head = head(path, HEAD_BYTES)?;
     let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
-    let csv = |usual: u8| Ok(Format::Csv { delimiter: delimiter(text).unwrap_or(usual) });
+    let csv = |usual: u8| Ok(FileFormat::Csv { delimiter: delimiter(text).unwrap_or(usual) });
     match (head.as_slice(), extension(path).as_str()) {
         ([], _) => {
             Err(Error::user(format!("{} is empty", path.display())).hint("write or copy it again, or leave it out"))
         }
-        ([b'P', b'A', b'R', b'1', ..], _) if packing(path)? == Packing::Plain => Ok(Format::Parquet),
+        ([b'P', b'A', b'R', b'1', ..], _) if packing(path)? == Packing::Plain => Ok(FileFormat::Parquet),
         ([b'P', b'A', b'R', b'1', ..], _) => Err(Error::user(format!("{} is a packed Parquet file", path.display()))
             .hint("unpack it first, with gunzip or zstd -d: Parquet packs its columns itself")),
         (_, "parquet" | "pq") => {
             Err(Error::user(format!("{} is not a Parquet file: it does not start with PAR1", path.display()))
                 .hint("write or copy it again, or give it the extension of its real format"))
         }
-        (head, _) if head.starts_with(FILE_MAGIC) || head.starts_with(&CONTINUATION) => Ok(Format::Arrow),
+        (head, _) if head.starts_with(FILE_MAGIC) || head.starts_with(&CONTINUATION) => Ok(FileFormat::Arrow),
         ([b'F', b'E', b'A', b'1', ..], _) => Err(Error::user(format!("{} is Feather version 1", path.display()))
             .hint("write it again as version 2, which any pyarrow since 0.17 and pandas since 1.1 do")),
         (_, "arrow" | "arrows" | "feather" | "ipc") => {
@@ -110,10 +110,10 @@ pub fn recognise(path: &Path) -> Result<Format> {
             .hint("save it in UTF-8, with iconv -f UTF-16 -t UTF-8")),
         (_, "csv") => csv(b','),
         (_, "tsv" | "tab") => csv(b'\t'),
-        (_, "jsonl" | "ndjson" | "json") => Ok(Format::Json),
-        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Ok(Format::Json),
+        (_, "jsonl" | "ndjson" | "json") => Ok(FileFormat::Json),
+        _ if matches!(text.trim_ascii_start(), [b'{' | b'[', ..]) => Ok(FileFormat::Json),
         (_, "txt" | "dat" | "data" | "psv") if delimiter(text).is_some() => csv(b','),
-        _ => separates(text).map(|delimiter| Format::Csv { delimiter }).ok_or_else(|| {
+        _ => separates(text).map(|delimiter| FileFormat::Csv { delimiter }).ok_or_else(|| {
             Error::user(format!("cannot tell the format of {}", path.display()))
                 .hint("Parquet, Arrow, JSON and CSV are read; let its name end in .parquet, .arrow, .jsonl or .csv")
         }),
@@ -123,10 +123,10 @@ pub fn recognise(path: &Path) -> Result<Format> {
 /// Looks into a file of columns; none if it is of objects.
 pub(crate) fn open_columns(path: &Path) -> Result<Option<Arc<dyn ColumnFile>>> {
     Ok(Some(match recognise(path)? {
-        Format::Json => return Ok(None),
-        Format::Csv { delimiter } => Arc::new(CsvFile::open(path, delimiter)?),
-        Format::Parquet => Arc::new(ParquetFile::open(path)?),
-        Format::Arrow => Arc::new(ArrowFile::open(path)?),
+        FileFormat::Json => return Ok(None),
+        FileFormat::Csv { delimiter } => Arc::new(CsvFile::open(path, delimiter)?),
+        FileFormat::Parquet => Arc::new(ParquetFile::open(path)?),
+        FileFormat::Arrow => Arc::new(ArrowFile::open(path)?),
     }))
 }
 

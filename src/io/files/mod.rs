@@ -10,8 +10,8 @@ mod parquet;
 pub(crate) mod records;
 mod stream;
 
-pub use columns::Place;
+pub use columns::RowPosition;
 pub(crate) use format::open_columns;
-pub use format::{Format, recognise};
+pub use format::{FileFormat, recognise};
 pub use inputs::{InputFiles, is_table};
 pub use stream::{opened, unpacked};

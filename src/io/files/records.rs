@@ -171,7 +171,7 @@ enum ByteStep {
 
 /// Where a byte stands to texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Text {
+enum StringState {
     Outside,
     Inside,
     /// Behind a backslash inside of one.
@@ -195,7 +195,7 @@ enum Around {
 struct Values {
     /// Brackets that are open, the list's own left out.
     depth: usize,
-    text: Text,
+    text: StringState,
     around: Around,
     /// How far the line is indented, while nothing else has come on it.
     indent: Option<usize>,
@@ -207,7 +207,7 @@ struct Values {
 
 impl Default for Values {
     fn default() -> Self {
-        let (text, around) = (Text::Outside, Around::Unknown);
+        let (text, around) = (StringState::Outside, Around::Unknown);
         Self { depth: 0, text, around, indent: Some(0), column: None, last: 0 }
     }
 }
@@ -255,24 +255,24 @@ impl Values {
             b',' => return ByteStep::Between,
             _ if is_blank(byte) => return ByteStep::Between,
             b'{' | b'[' => self.depth = 1,
-            b'"' => self.text = Text::Inside,
+            b'"' => self.text = StringState::Inside,
             _ => {}
         }
         ByteStep::Inside
     }
 
     fn inside(&mut self, byte: u8) -> ByteStep {
-        if self.text != Text::Outside {
+        if self.text != StringState::Outside {
             self.text = match (self.text, byte) {
                 // No text of JSON has a line break in it: a quote was left out.
-                (_, b'\n') | (Text::Inside, b'"') => Text::Outside,
-                (Text::Inside, b'\\') => Text::Escaped,
-                _ => Text::Inside,
+                (_, b'\n') | (StringState::Inside, b'"') => StringState::Outside,
+                (StringState::Inside, b'\\') => StringState::Escaped,
+                _ => StringState::Inside,
             };
             return ByteStep::Inside;
         }
         match byte {
-            b'"' => self.text = Text::Inside,
+            b'"' => self.text = StringState::Inside,
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
@@ -296,7 +296,7 @@ impl Values {
     }
 
     fn forget(&mut self) {
-        (self.depth, self.text) = (0, Text::Outside);
+        (self.depth, self.text) = (0, StringState::Outside);
     }
 }
 

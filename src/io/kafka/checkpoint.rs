@@ -39,7 +39,7 @@ impl Stream {
 
 /// Where one stream starts, and what is in its log now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Origin {
+pub struct StartPosition {
     /// The stream.
     pub stream: Stream,
     /// First offset to read.
@@ -55,7 +55,7 @@ pub struct Origin {
 /// # Errors
 /// Where it is to halt, when the record at a committed offset is not there any more. It was deleted, or its topic was
 /// made anew: then the offset is beyond the end of the log, and offsets mean other records now.
-pub fn origins(consumer: &dyn Consumer, streams: &[Stream], on_gap: OnGap) -> Result<Vec<Origin>> {
+pub fn origins(consumer: &dyn Consumer, streams: &[Stream], on_gap: OnGap) -> Result<Vec<StartPosition>> {
     if streams.is_empty() {
         return Ok(Vec::new());
     }
@@ -66,13 +66,18 @@ pub fn origins(consumer: &dyn Consumer, streams: &[Stream], on_gap: OnGap) -> Re
     streams.iter().zip(bounds).map(|(stream, (saved, bounds))| origin(stream, saved, bounds, on_gap)).collect()
 }
 
-fn origin(stream: &Stream, saved: Option<(i64, String)>, (first, end): (i64, i64), on_gap: OnGap) -> Result<Origin> {
+fn origin(
+    stream: &Stream,
+    saved: Option<(i64, String)>,
+    (first, end): (i64, i64),
+    on_gap: OnGap,
+) -> Result<StartPosition> {
     let (mut offset, mut meta) = (first, None);
     if let Some((low_water, text)) = saved {
         (offset, meta) = place(low_water, &text, stream)?;
     }
     if (first..=end).contains(&offset) {
-        return Ok(Origin { stream: stream.clone(), offset, end, meta });
+        return Ok(StartPosition { stream: stream.clone(), offset, end, meta });
     }
     let (place, anew) = (format!("{}/{}", stream.topic, stream.lane), offset > end);
     let gone = if anew {
@@ -90,7 +95,7 @@ fn origin(stream: &Stream, saved: Option<(i64, String)>, (first, end): (i64, i64
         meta.map(
             |meta| if anew { made_anew(meta) } else { CheckpointMeta { lost: Some(deleted(first - offset)), ..meta } },
         );
-    Ok(Origin { stream: stream.clone(), offset: first, end, meta })
+    Ok(StartPosition { stream: stream.clone(), offset: first, end, meta })
 }
 
 fn deleted(records: i64) -> Lost {
@@ -106,16 +111,16 @@ fn made_anew(before: CheckpointMeta) -> CheckpointMeta {
 
 /// What stands beside the committed offset of a partition that several sources read: where each is, by its kind.
 #[derive(Debug, Serialize, Deserialize)]
-struct Shared {
+struct SharedCommit {
     /// Version of this format.
     #[serde(default)]
     format: Version<1>,
-    sources: BTreeMap<String, Place>,
+    sources: BTreeMap<String, SourcePosition>,
 }
 
 /// Where one of them is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
+struct SourcePosition {
     low_water: i64,
     meta: CheckpointMeta,
 }
@@ -128,7 +133,7 @@ fn key(stream: &Stream) -> &'static str {
 /// Where a stream goes on: its own place among several, else the committed one. A source that was not there before has
 /// seen nothing of what is left of the log.
 fn place(committed: i64, text: &str, stream: &Stream) -> Result<(i64, Option<CheckpointMeta>)> {
-    let Ok(Shared { mut sources, .. }) = serde_json::from_str::<Shared>(text) else {
+    let Ok(SharedCommit { mut sources, .. }) = serde_json::from_str::<SharedCommit>(text) else {
         return Ok((committed, metadata(text, stream)?));
     };
     let own = sources.remove(key(stream));
@@ -152,7 +157,7 @@ fn metadata(text: &str, stream: &Stream) -> Result<Option<CheckpointMeta>> {
 
 /// What the engine restores of one lane: its streams that have been committed before.
 #[must_use]
-pub fn restored(lane: u32, origins: &[Origin]) -> Checkpoint {
+pub fn restored(lane: u32, origins: &[StartPosition]) -> Checkpoint {
     let of_lane = origins.iter().filter(|origin| origin.stream.lane == lane);
     let saved = of_lane.filter_map(|origin| {
         let meta = origin.meta.clone()?;
@@ -169,12 +174,12 @@ pub fn commit(consumer: &dyn Consumer, streams: &[Stream], checkpoints: &[Checkp
 }
 
 fn offsets(streams: &[Stream], checkpoints: &[Checkpoint]) -> Vec<(Stream, i64, String)> {
-    let mut partitions: Vec<(Stream, Vec<(&'static str, Place)>)> = Vec::new();
+    let mut partitions: Vec<(Stream, Vec<(&'static str, SourcePosition)>)> = Vec::new();
     for checkpoint in checkpoints {
         for saved in &checkpoint.streams {
             let exists = |stream: &&Stream| (stream.source, stream.lane) == (saved.source, checkpoint.lane);
             let Some(stream) = streams.iter().find(exists) else { continue };
-            let place = (key(stream), Place { low_water: saved.low_water, meta: saved.meta.clone() });
+            let place = (key(stream), SourcePosition { low_water: saved.low_water, meta: saved.meta.clone() });
             match partitions.iter_mut().find(|(known, _)| known.is_beside(stream)) {
                 Some((_, places)) => places.push(place),
                 None => partitions.push((stream.clone(), vec![place])),
@@ -185,13 +190,13 @@ fn offsets(streams: &[Stream], checkpoints: &[Checkpoint]) -> Vec<(Stream, i64, 
 }
 
 /// The commit of one partition: the first offset that one of its sources needs.
-fn offset(stream: Stream, places: Vec<(&'static str, Place)>) -> (Stream, i64, String) {
+fn offset(stream: Stream, places: Vec<(&'static str, SourcePosition)>) -> (Stream, i64, String) {
     let low_water = places.iter().map(|(_, place)| place.low_water).min().unwrap_or_default();
     let text = match <[_; 1]>::try_from(places) {
         Ok([(_, place)]) => serde_json::to_string(&place.meta),
         Err(places) => {
             let sources = places.into_iter().map(|(key, place)| (key.to_owned(), place)).collect();
-            serde_json::to_string(&Shared { format: Version, sources })
+            serde_json::to_string(&SharedCommit { format: Version, sources })
         }
     };
     (stream, low_water, text.expect("metadata has text keys and finite numbers"))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::checkpoint::{self, Origin, Stream};
+use super::checkpoint::{self, StartPosition, Stream};
 use super::cloud_event::{ACK, COMMAND, RESULT, attribute, body_of};
 use super::dead_letter;
 use super::ports::{Cluster, Consumer, Incoming, Wait};
@@ -71,14 +71,14 @@ impl Commands {
         let (next, first) = (BTreeMap::new(), Vec::new());
         let mut commands = Self { consumer, streams, dead_letters, rollout, digest, next, first };
         commands.catch_up(cluster, &origins, states)?;
-        let from = |origin: &Origin| commands.next.get(&origin.stream.lane).copied().unwrap_or(origin.offset);
+        let from = |origin: &StartPosition| commands.next.get(&origin.stream.lane).copied().unwrap_or(origin.offset);
         let starts: Vec<_> = origins.iter().map(|origin| (origin.stream.clone(), from(origin))).collect();
         commands.consumer.assign(&starts)?;
         Ok(commands)
     }
 
     /// Takes what nobody has let go of yet, but for commands that no candidate knows and that were refused.
-    fn catch_up(&mut self, cluster: &dyn Cluster, origins: &[Origin], states: &[RolloutState]) -> Result<()> {
+    fn catch_up(&mut self, cluster: &dyn Cluster, origins: &[StartPosition], states: &[RolloutState]) -> Result<()> {
         let mut left = self.left(cluster, origins)?;
         if left.is_empty() {
             return Ok(());
@@ -98,7 +98,7 @@ impl Commands {
     }
 
     /// The commands that nobody has let go of yet.
-    fn left(&mut self, cluster: &dyn Cluster, origins: &[Origin]) -> Result<Vec<Command>> {
+    fn left(&mut self, cluster: &dyn Cluster, origins: &[StartPosition]) -> Result<Vec<Command>> {
         if origins.iter().all(|origin| origin.offset >= origin.end) {
             return Ok(Vec::new());
         }

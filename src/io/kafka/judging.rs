@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::checkpoint::{self, Origin, Stream};
+use super::checkpoint::{self, StartPosition, Stream};
 use super::commands::{self, Commands};
 use super::connection::Connection;
 use super::dead_letter;
@@ -19,19 +19,19 @@ use super::patience::patiently;
 use super::ports::{Cluster, Consumer, Incoming, Machine, Rebalance, Wait};
 use super::publish::Publisher;
 use super::reader::DeadLetters;
-use super::standalone::Options;
+use super::standalone::RunOptions;
 use super::states::{self, Resumed};
-use super::summary::Summary;
+use super::summary::RunSummary;
 use super::watch::{Audience, Keeper};
 use crate::config::KafkaConfig;
-use crate::engine::{Effects, Memory};
+use crate::engine::{Effects, MemoryUse};
 use crate::error::{Fault, Result};
 use crate::event::{Micros, Poison, Reject};
 use crate::format::Version;
 use crate::judge::{Judge, SealedPartial};
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
-use crate::scan::{Checkpoint, CheckpointMeta, Counts, Pace, Partial, StreamCheckpoint};
+use crate::scan::{Checkpoint, CheckpointMeta, LaneCounts, Pace, Partial, StreamCheckpoint};
 use crate::time::Clock;
 use crate::verdict::with_ended;
 
@@ -42,10 +42,10 @@ const ONE: Wait = Wait { records_max: 1, first: Duration::from_millis(50), more:
 pub fn run(
     plan: &Arc<Plan>,
     kafka: &KafkaConfig,
-    options: Options,
+    options: RunOptions,
     audience: Audience<'_>,
     stop: &AtomicBool,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let connection = Connection::open(kafka)?;
     let mut member = Membership::open(plan, &connection, options, audience)?;
     while !stop.load(Ordering::Relaxed) {
@@ -84,7 +84,7 @@ pub struct Membership<'a> {
     plan: &'a Arc<Plan>,
     cluster: &'a dyn Cluster,
     machine: Arc<dyn Machine>,
-    options: Options,
+    options: RunOptions,
     audience: Audience<'a>,
     consumer: Box<dyn Consumer>,
     publisher: Publisher,
@@ -93,7 +93,7 @@ pub struct Membership<'a> {
     turned_at: Instant,
     beat_at: Instant,
     obey_at: Instant,
-    summary: Summary,
+    summary: RunSummary,
 }
 
 impl<'a> Membership<'a> {
@@ -101,7 +101,7 @@ impl<'a> Membership<'a> {
     pub fn open(
         plan: &'a Arc<Plan>,
         cluster: &'a dyn Cluster,
-        options: Options,
+        options: RunOptions,
         audience: Audience<'a>,
     ) -> Result<Self> {
         let producer = cluster.producer()?;
@@ -125,7 +125,7 @@ impl<'a> Membership<'a> {
             turned_at: now,
             beat_at: now,
             obey_at: now,
-            summary: Summary::default(),
+            summary: RunSummary::default(),
         })
     }
 
@@ -154,7 +154,7 @@ impl<'a> Membership<'a> {
     }
 
     fn tell_counts(&self) {
-        let memory = self.active.as_ref().map_or(Memory::default(), Active::memory);
+        let memory = self.active.as_ref().map_or(MemoryUse::default(), Active::memory);
         self.audience.watch.remembered("judge", &memory, 0);
         let missed = self.active.as_ref().map(Active::missed).unwrap_or_default();
         self.audience.watch.counted("judge", &missed);
@@ -221,7 +221,7 @@ impl<'a> Membership<'a> {
         let mut judge = Judge::new(Arc::clone(self.plan));
         judge.restore_rollouts(rollouts.clone());
         judge.restore_lane(&checkpoint::restored(lane, &origins));
-        let offset = origins.first().map_or(0, |origin: &Origin| origin.offset);
+        let offset = origins.first().map_or(0, |origin: &StartPosition| origin.offset);
         self.consumer.assign(&[(stream.clone(), offset)])?;
         let open = || Commands::open(self.cluster, self.dead_letters.clone(), self.plan, &rollouts);
         let commands = patiently(open)?;
@@ -385,13 +385,13 @@ impl Active {
         }
     }
 
-    fn memory(&self) -> Memory {
+    fn memory(&self) -> MemoryUse {
         let unticked = self.unticked.values().flat_map(|(_, panes)| panes).map(SealedPartial::bytes).sum::<usize>();
         let (sealed_panes, judging) = (self.judge.bytes() + unticked, self.judge.judging_bytes());
-        Memory { sealed_panes, judging, ..Memory::default() }
+        MemoryUse { sealed_panes, judging, ..MemoryUse::default() }
     }
 
-    fn missed(&self) -> BTreeMap<u32, Counts> {
+    fn missed(&self) -> BTreeMap<u32, LaneCounts> {
         self.judge.missed().iter().map(|(&lane, &missed)| (lane, missed.into())).collect()
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::machine::Here;
-use super::ports::{Machine, Pending};
+use super::ports::{Machine, PendingRequest};
 use super::reader::ReadPortion;
 use super::watch::Keeper;
 use crate::batch::EventBatch;
@@ -16,8 +16,8 @@ use crate::config::StoreConfig;
 use crate::engine::Effects;
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
-use crate::scan::{Counts, Tally};
-use crate::store::{Every, Place, Read, Store, Writer};
+use crate::scan::{LaneCounts, StreamCounts};
+use crate::store::{Every, Read, Store, StoreFolder, StoreWriter};
 
 /// The longest pause before a store that fails is looked at again, and the shortest.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -31,16 +31,18 @@ impl Keeping {
     /// The store of a pipeline, made where it is missing.
     pub fn open(store: &StoreConfig, plan: &Arc<Plan>) -> Result<Self> {
         let (making, reaching) = (store.url.clone(), store.url.clone());
-        let way =
-            Way { make: Box::new(move || Place::create(&making)), reach: Arc::new(move || Place::open(&reaching)) };
+        let way = StoreAccess {
+            make: Box::new(move || StoreFolder::create(&making)),
+            reach: Arc::new(move || StoreFolder::open(&reaching)),
+        };
         let keeping = Self::at(way, plan, Every { span: store.flush_every, ..Every::default() }, Arc::new(Here))?;
         tracing::info!(url = store.url, "results are kept");
         Ok(keeping)
     }
 
     /// A store by the way that leads there.
-    pub fn at(way: Way, plan: &Arc<Plan>, every: Every, machine: Arc<dyn Machine>) -> Result<Self> {
-        let writer = Writer::at((way.make)()?, plan, every)?;
+    pub fn at(way: StoreAccess, plan: &Arc<Plan>, every: Every, machine: Arc<dyn Machine>) -> Result<Self> {
+        let writer = StoreWriter::at((way.make)()?, plan, every)?;
         let plan = Arc::clone(plan);
         Ok(Self(Mutex::new(Writing { writer, way, plan, every, machine, due: None, outage: None })))
     }
@@ -60,7 +62,7 @@ impl Keeper for Keeping {
     /// Goes on where whoever wrote before has stopped.
     fn taking_over(&self) -> Result<()> {
         let mut writing = self.lock();
-        writing.writer = Writer::at((writing.way.make)()?, &writing.plan, writing.every)?;
+        writing.writer = StoreWriter::at((writing.way.make)()?, &writing.plan, writing.every)?;
         (writing.due, writing.outage) = (None, None);
         Ok(())
     }
@@ -83,14 +85,14 @@ impl Keeper for Keeping {
         self.lock().writer.counted_upto(source, lane)
     }
 
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (LaneCounts, LaneCounts)) {
         let ReadPortion { source, lane, next_offset, ref rejects, .. } = *portion;
         let writer = &mut self.lock().writer;
         writer.refuse(source, lane, rejects);
         writer.read(&Read { source, lane, batch: Some(fresh), counts, next_offset });
     }
 
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         self.lock().writer.tally(source, lane, tally);
     }
 
@@ -110,14 +112,14 @@ impl Keeper for Keeping {
 }
 
 /// The way to a store.
-pub struct Way {
+pub struct StoreAccess {
     /// Makes its place where it is missing.
-    pub make: Box<dyn Fn() -> Result<Place> + Send + Sync>,
+    pub make: Box<dyn Fn() -> Result<StoreFolder> + Send + Sync>,
     /// Finds its place, if it is there.
-    pub reach: Arc<dyn Fn() -> Result<Place> + Send + Sync>,
+    pub reach: Arc<dyn Fn() -> Result<StoreFolder> + Send + Sync>,
 }
 
-impl fmt::Debug for Way {
+impl fmt::Debug for StoreAccess {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Way")
     }
@@ -126,8 +128,8 @@ impl fmt::Debug for Way {
 /// What writes it.
 #[derive(Debug)]
 struct Writing {
-    writer: Writer,
-    way: Way,
+    writer: StoreWriter,
+    way: StoreAccess,
     plan: Arc<Plan>,
     /// How long rows may wait.
     every: Every,
@@ -136,7 +138,7 @@ struct Writing {
     due: Option<Instant>,
     /// While the store fails: it is looked at until it answers again, beside the engine's work, which must not wait for
     /// one that may be silent.
-    outage: Option<Box<dyn Pending>>,
+    outage: Option<Box<dyn PendingRequest>>,
 }
 
 impl Writing {
@@ -169,7 +171,7 @@ impl Writing {
         }
     }
 
-    fn look_again(&self) -> Result<Box<dyn Pending>> {
+    fn look_again(&self) -> Result<Box<dyn PendingRequest>> {
         let reach = Arc::clone(&self.way.reach);
         let answers = move || reach().and_then(|place| Store::reached(place).files()).is_ok();
         let pause = self.pause().clamp(PAUSE_MIN, PAUSE_MAX);
@@ -181,7 +183,7 @@ impl Writing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Selection;
+    use crate::store::RowFilter;
     use crate::verdict::Decision;
 
     const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/flights.yaml");
@@ -223,7 +225,7 @@ mod tests {
         }
         assert!(settle() && keeping.lock().outage.is_none());
         assert!(keep(3));
-        let kept = Store::open(&url).and_then(|store| store.decisions(&Selection::default())).expect("decisions");
+        let kept = Store::open(&url).and_then(|store| store.decisions(&RowFilter::default())).expect("decisions");
         assert_eq!(kept, (0..4).flat_map(|number| decided(number).decisions).collect::<Vec<_>>());
     }
 
@@ -234,7 +236,7 @@ mod tests {
         let (url, plan) = (here.display().to_string(), crate::config::load(FLIGHTS.as_ref()));
         let keeping = keeping(&url);
         let no_room = Every { rows: 0, ..Every::default() };
-        keeping.lock().writer = Writer::open(&url, &plan.expect("a pipeline").plan, no_room).expect("a store");
+        keeping.lock().writer = StoreWriter::open(&url, &plan.expect("a pipeline").plan, no_room).expect("a store");
         assert!(keeping.keep(&decided(0)).expect("a store that answers"));
         std::fs::rename(&here, scratch.path().join("away")).expect("a move");
         let error = keeping.keep(&decided(1)).expect_err("no room");

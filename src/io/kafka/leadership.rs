@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::Stream;
 use super::ports::{Cluster, Consumer, Machine, Rebalance, Wait};
-use super::watch::Watch;
+use super::watch::RunObserver;
 use crate::error::{Error, Result};
 
 /// How long each look at the group lasts while there is nothing else to do.
@@ -71,7 +71,7 @@ impl Leadership {
     ///
     /// # Errors
     /// When it goes on elsewhere for long, of a run that is to end by itself.
-    pub fn take(&mut self, watch: &dyn Watch, until_end: bool) -> Result<bool> {
+    pub fn take(&mut self, watch: &dyn RunObserver, until_end: bool) -> Result<bool> {
         watch.alive("engine");
         let answered = self.look(LOOK)?;
         if self.held {
@@ -90,7 +90,7 @@ impl Leadership {
     }
 
     /// Looks whether the work is still this process's own.
-    pub fn hold(&mut self, watch: &dyn Watch) -> Result<Hold> {
+    pub fn hold(&mut self, watch: &dyn RunObserver) -> Result<Hold> {
         let unsure = self.is_unsure();
         if self.changing {
             watch.alive("engine");

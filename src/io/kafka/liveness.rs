@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::ports::{Incoming, Machine};
 use super::publish::Publisher;
-use super::watch::Watch;
+use super::watch::RunObserver;
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
 use crate::judge::WindowRow;
@@ -79,7 +79,7 @@ impl Pulse {
 
     /// Tells it to the listener each time, and to the state topic now and then, and whenever a window was judged, or a
     /// backlog begins or ends.
-    pub fn beat(&mut self, lag: Option<Micros>, publisher: &Publisher, watch: &dyn Watch) -> Result<()> {
+    pub fn beat(&mut self, lag: Option<Micros>, publisher: &Publisher, watch: &dyn RunObserver) -> Result<()> {
         let was_near = self.liveness.is_near_end();
         (self.liveness.at, self.liveness.lag) = (self.machine.wall_clock(), lag);
         let near = self.liveness.is_near_end();

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::ports::Machine;
-use super::watch::Watch;
+use super::watch::RunObserver;
 use crate::engine::Engine;
-use crate::judge::{Look, LookStep, WindowRow};
+use crate::judge::{LookStep, OpenWindow, WindowRow};
 use crate::plan::Plan;
 
 /// Looks take at most one of so many parts of one processor's time.
@@ -52,7 +52,7 @@ impl Looks {
     }
 
     /// Shows the look that is measured, if it is, and begins with the next one, when that is due.
-    pub(super) fn show(&mut self, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
+    pub(super) fn show(&mut self, plan: &Plan, is_behind: bool, watch: &dyn RunObserver) {
         let every = every(plan);
         self.collect(every, Duration::ZERO, watch);
         let now = self.machine.now();
@@ -67,7 +67,7 @@ impl Looks {
     }
 
     /// Adds up some more of the look that was begun, and measures it once it is whole.
-    pub(super) fn go_on(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn Watch) {
+    pub(super) fn go_on(&mut self, engine: &mut Engine, plan: &Plan, is_behind: bool, watch: &dyn RunObserver) {
         let Some(before) = self.adding_up.filter(|_| !is_behind) else { return };
         let begun = self.machine.now();
         let step = loop {
@@ -92,7 +92,7 @@ impl Looks {
     }
 
     /// Shows the rows of the look that is under way, if they are there.
-    fn collect(&mut self, every: Duration, wait: Duration, watch: &dyn Watch) {
+    fn collect(&mut self, every: Duration, wait: Duration, watch: &dyn RunObserver) {
         let Some(UnderWay { begun, added_up_in, rows }) = self.under_way.take() else { return };
         match rows.recv_timeout(wait) {
             Ok((rows, measured_in)) => {
@@ -108,7 +108,7 @@ impl Looks {
         }
     }
 
-    fn skip(&mut self, looks: u64, took: Duration, watch: &dyn Watch) {
+    fn skip(&mut self, looks: u64, took: Duration, watch: &dyn RunObserver) {
         if looks == 0 {
             return;
         }
@@ -128,7 +128,7 @@ fn every(plan: &Plan) -> Duration {
 }
 
 /// Measures a look on a thread of its own; says how long that took, too.
-fn measure(look: Look, machine: &Arc<dyn Machine>) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
+fn measure(look: OpenWindow, machine: &Arc<dyn Machine>) -> std::io::Result<Receiver<(Vec<WindowRow>, Duration)>> {
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let clock = Arc::clone(machine);
     let work = move || {
@@ -153,7 +153,7 @@ mod tests {
     #[derive(Default)]
     struct Heard(Mutex<(u64, u64)>);
 
-    impl Watch for Heard {
+    impl RunObserver for Heard {
         fn provisional(&self, _: Vec<WindowRow>) {
             self.0.lock().expect("no panic").0 += 1;
         }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::clock;
-use super::ports::{Machine, Pending};
+use super::ports::{Machine, PendingRequest};
 use crate::event::Micros;
 
 /// The machine that this process runs on.
@@ -31,7 +31,7 @@ impl Machine for Here {
         name: &str,
         every: Duration,
         mut ask: Box<dyn FnMut() -> bool + Send>,
-    ) -> std::io::Result<Box<dyn Pending>> {
+    ) -> std::io::Result<Box<dyn PendingRequest>> {
         let ((end, ended), (asks, over)) = (channel(), channel());
         let work = move || {
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && !ask() {}
@@ -51,7 +51,7 @@ struct Asking {
     _end: Sender<()>,
 }
 
-impl Pending for Asking {
+impl PendingRequest for Asking {
     fn is_over(&self) -> bool {
         matches!(self.over.try_recv(), Err(TryRecvError::Disconnected))
     }

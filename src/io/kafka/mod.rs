@@ -38,4 +38,4 @@ pub mod whole_topic;
 
 pub use connection::Connection;
 
-pub use watch::Watch;
+pub use watch::RunObserver;

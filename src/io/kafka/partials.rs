@@ -11,7 +11,7 @@ use super::ports::{Cluster, Sink};
 use super::topics::Own;
 use crate::error::Result;
 use crate::scan::frame::Frame;
-use crate::scan::{Partial, Tally, Tick};
+use crate::scan::{Partial, StreamCounts, Tick};
 
 /// Sends frames.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Partials {
     }
 
     /// Sends what was counted of a stream.
-    pub fn tally(&self, lane: u32, source: u16, tally: &Tally) -> Result<()> {
+    pub fn tally(&self, lane: u32, source: u16, tally: &StreamCounts) -> Result<()> {
         let frame = Frame::Tally(lane, source, tally.clone()).encode();
         self.producer.send(BaseRecord::to(&self.topic).key(b"".as_slice()).payload(&frame))
     }

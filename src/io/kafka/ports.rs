@@ -53,7 +53,7 @@ pub trait Cluster: Sync {
 /// Where schemas of records are known.
 pub trait Schemas: Send + Sync + Debug {
     /// The schema of an id. It may take a few seconds.
-    fn find(&self, id: SchemaId) -> Found;
+    fn find(&self, id: SchemaId) -> SchemaLookup;
 
     /// Whether whoever is asked answers; none where nobody is.
     fn answers(&self) -> Option<bool> {
@@ -63,7 +63,7 @@ pub trait Schemas: Send + Sync + Debug {
 
 /// What came of asking for a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum SchemaLookup {
     /// It.
     Here(SchemaTexts),
     /// There is no such schema.
@@ -77,8 +77,8 @@ pub enum Found {
 pub struct Unknown;
 
 impl Schemas for Unknown {
-    fn find(&self, _: SchemaId) -> Found {
-        Found::Missing
+    fn find(&self, _: SchemaId) -> SchemaLookup {
+        SchemaLookup::Missing
     }
 }
 
@@ -211,7 +211,7 @@ pub trait Machine: Send + Sync + Debug {
         name: &str,
         every: Duration,
         ask: Box<dyn FnMut() -> bool + Send>,
-    ) -> std::io::Result<Box<dyn Pending>>;
+    ) -> std::io::Result<Box<dyn PendingRequest>>;
 
     /// How long ago that was.
     fn since(&self, then: Instant) -> Duration {
@@ -220,7 +220,7 @@ pub trait Machine: Send + Sync + Debug {
 }
 
 /// What is asked for again and again.
-pub trait Pending: Send + Debug {
+pub trait PendingRequest: Send + Debug {
     /// Whether the answer was yes.
     fn is_over(&self) -> bool;
 }

@@ -10,9 +10,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{Origin, Stream};
+use super::checkpoint::{StartPosition, Stream};
 use super::dead_letter;
-use super::ports::{Consumer, Found, Incoming, Rebalance, Schemas, Sink, Wait};
+use super::ports::{Consumer, Incoming, Rebalance, SchemaLookup, Schemas, Sink, Wait};
 use crate::batch::EventBatch;
 use crate::decode::schema::SchemaId;
 use crate::decode::{Decoder, Record};
@@ -99,7 +99,7 @@ struct ReaderState {
 }
 
 /// One shard's consumer and what it reads.
-pub struct Reader {
+pub struct ShardReader {
     consumer: Box<dyn Consumer>,
     readings: Vec<ReaderState>,
     dead_letters: DeadLetters,
@@ -108,7 +108,7 @@ pub struct Reader {
     is_told: bool,
 }
 
-impl Reader {
+impl ShardReader {
     /// Takes over a consumer that has been given nothing to read yet.
     #[must_use]
     pub fn new(consumer: Box<dyn Consumer>, dead_letters: DeadLetters, schemas: Arc<dyn Schemas>) -> Self {
@@ -124,12 +124,12 @@ impl Reader {
     /// Starts to read these streams instead of those before. With `bounded`, up to the ends that their origins name.
     pub fn assign(
         &mut self,
-        origins: &[Origin],
+        origins: &[StartPosition],
         bounded: bool,
         mut decoder: impl FnMut(&Stream) -> Box<dyn Decoder>,
     ) -> Result<()> {
         self.consumer.assign(&places(origins.iter().map(|origin| (&origin.stream, origin.offset))))?;
-        let reading = |(at, origin): (usize, &Origin)| ReaderState {
+        let reading = |(at, origin): (usize, &StartPosition)| ReaderState {
             stream: origin.stream.clone(),
             decoder: decoder(&origin.stream),
             next_offset: origin.offset,
@@ -231,7 +231,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for ShardReader {
     fn drop(&mut self) {
         self.consumer.leave();
     }
@@ -298,9 +298,9 @@ pub fn push(decoder: &mut dyn Decoder, record: &Record<'_>, schemas: &dyn Schema
 /// Why nobody tells for now.
 fn learn(decoder: &mut dyn Decoder, id: SchemaId, schemas: &dyn Schemas) -> std::result::Result<(), String> {
     match schemas.find(id) {
-        Found::Here(texts) => decoder.learn(id, Some(&texts)),
-        Found::Missing => decoder.learn(id, None),
-        Found::Away(why) => return Err(why),
+        SchemaLookup::Here(texts) => decoder.learn(id, Some(&texts)),
+        SchemaLookup::Missing => decoder.learn(id, None),
+        SchemaLookup::Away(why) => return Err(why),
     }
     Ok(())
 }

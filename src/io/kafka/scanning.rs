@@ -11,34 +11,34 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use super::checkpoint::{self, Origin, Stream};
+use super::checkpoint::{self, StartPosition, Stream};
 use super::connection::Connection;
 use super::partials::Partials;
 use super::patience::patiently;
 use super::ports::{Cluster, Machine, Rebalance, Schemas};
-use super::reader::{DeadLetters, Extent, ReadPortion, Reader, patience};
-use super::standalone::Options;
-use super::summary::Summary;
+use super::reader::{DeadLetters, Extent, ReadPortion, ShardReader, patience};
+use super::standalone::RunOptions;
+use super::summary::RunSummary;
 use super::topics::{self, Own, Partitions};
-use super::watch::{Audience, StreamStanding, Watch};
+use super::watch::{Audience, RunObserver, StreamStanding};
 use crate::batch::EventBatch;
 use crate::config::{KafkaConfig, OnGap};
 use crate::decode;
-use crate::engine::Memory;
+use crate::engine::MemoryUse;
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::plan::{Plan, SourcePlan};
-use crate::scan::{Checkpoint, Complete, Scan, StreamCheckpoint, Tally, portions};
+use crate::scan::{Checkpoint, Complete, Scan, StreamCheckpoint, StreamCounts, portions};
 use crate::verdict::liveness::LAG_MAX;
 
 /// Runs the scan role until `stop` is set.
 pub fn run(
     plan: &Arc<Plan>,
     kafka: &KafkaConfig,
-    options: Options,
+    options: RunOptions,
     Audience { watch, .. }: Audience<'_>,
     stop: &AtomicBool,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let connection = Connection::open(kafka)?;
     let shards = open(plan, &connection, options, watch)?;
     let halt = AtomicBool::new(false);
@@ -54,7 +54,7 @@ pub fn run(
                 done.map(|()| shard.summary)
             }));
         }
-        threads.into_iter().try_fold(Summary::default(), |mut sum, thread| {
+        threads.into_iter().try_fold(RunSummary::default(), |mut sum, thread| {
             let one = thread.join().map_err(|_| Error::internal("a shard's thread panicked"))??;
             sum.add(one);
             Ok(sum)
@@ -66,9 +66,9 @@ pub fn run(
 pub fn open<'a>(
     plan: &'a Arc<Plan>,
     cluster: &dyn Cluster,
-    options: Options,
-    watch: &'a dyn Watch,
-) -> Result<Vec<Shard<'a>>> {
+    options: RunOptions,
+    watch: &'a dyn RunObserver,
+) -> Result<Vec<GroupMember<'a>>> {
     let settings = cluster.settings();
     let probe = cluster.consumer(&settings.group, "probe")?;
     check_lanes(plan, &topics::inputs(probe.as_ref(), plan)?)?;
@@ -84,9 +84,9 @@ pub fn open<'a>(
         let topics: BTreeSet<&str> = plan.sources.iter().map(|source| source.topic.as_str()).collect();
         let topics: Vec<&str> = topics.into_iter().collect();
         consumer.subscribe(&topics)?;
-        let reader = Reader::new(consumer, dead_letters.clone(), cluster.schemas());
+        let reader = ShardReader::new(consumer, dead_letters.clone(), cluster.schemas());
         let machine = Arc::clone(cluster.machine());
-        Ok(Shard {
+        Ok(GroupMember {
             plan,
             name,
             options,
@@ -105,7 +105,7 @@ pub fn open<'a>(
             schemas: cluster.schemas(),
             begun: false,
             far: Some(Arc::clone(&far)),
-            summary: Summary::default(),
+            summary: RunSummary::default(),
         })
     };
     let shards = (0..count).map(shard).collect::<Result<_>>()?;
@@ -128,7 +128,7 @@ fn check_lanes(plan: &Plan, partitions: &Partitions) -> Result<()> {
 struct ShardLane {
     scan: Scan,
     /// What was counted of each source.
-    tallies: BTreeMap<u16, Tally>,
+    tallies: BTreeMap<u16, StreamCounts>,
 }
 
 impl ShardLane {
@@ -159,15 +159,15 @@ impl ShardLane {
 }
 
 /// One member of the group.
-pub struct Shard<'a> {
+pub struct GroupMember<'a> {
     plan: &'a Arc<Plan>,
     name: String,
-    options: Options,
-    watch: &'a dyn Watch,
+    options: RunOptions,
+    watch: &'a dyn RunObserver,
     machine: Arc<dyn Machine>,
     schemas: Arc<dyn Schemas>,
     partitions: Partitions,
-    reader: Reader,
+    reader: ShardReader,
     partials: Partials,
     on_gap: OnGap,
     lanes: BTreeMap<u32, ShardLane>,
@@ -182,10 +182,10 @@ pub struct Shard<'a> {
     begun: bool,
     /// How many members of this process have not been near the ends of their logs yet; `None` once this one has.
     far: Option<Arc<AtomicUsize>>,
-    summary: Summary,
+    summary: RunSummary,
 }
 
-impl Shard<'_> {
+impl GroupMember<'_> {
     fn run(&mut self, stopped: impl Fn() -> bool) -> Result<()> {
         while !stopped() {
             self.turn()?;
@@ -236,7 +236,8 @@ impl Shard<'_> {
         self.lanes = streams.iter().map(|stream| (stream.lane, self.lane(stream.lane, &origins))).collect();
         self.watch.unread(unread);
         let now = self.machine.wall_clock();
-        let standing = |origin: &Origin| ((origin.stream.source, origin.stream.lane), StreamStanding::new(origin, now));
+        let standing =
+            |origin: &StartPosition| ((origin.stream.source, origin.stream.lane), StreamStanding::new(origin, now));
         self.standings = origins.iter().map(standing).collect();
         self.streams = streams;
         self.begun = true;
@@ -244,7 +245,7 @@ impl Shard<'_> {
         Ok(())
     }
 
-    fn lane(&self, lane: u32, origins: &[Origin]) -> ShardLane {
+    fn lane(&self, lane: u32, origins: &[StartPosition]) -> ShardLane {
         let mut scan = Scan::new(Arc::clone(self.plan), lane, topics::lanes(&self.partitions));
         let saved = checkpoint::restored(lane, origins);
         scan.restore(&saved);
@@ -326,11 +327,11 @@ impl Shard<'_> {
         watch.standing(name, &self.standings.values().cloned().collect::<Vec<_>>());
         watch.counted(name, &self.lanes.iter().map(|(&lane, held)| (lane, held.scan.counts())).collect());
         let of_scans = |bytes: fn(&Scan) -> usize| self.lanes.values().map(|held| bytes(&held.scan)).sum();
-        let memory = Memory {
+        let memory = MemoryUse {
             open_panes: of_scans(Scan::open_bytes),
             labels: of_scans(Scan::label_bytes),
             ids: of_scans(Scan::id_bytes),
-            ..Memory::default()
+            ..MemoryUse::default()
         };
         watch.remembered(name, &memory, 0);
         Ok(())

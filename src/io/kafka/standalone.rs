@@ -18,7 +18,7 @@ use std::time::Duration;
 use self::drive::Outlets;
 pub use self::drive::{Drive, End};
 use self::shards::More;
-pub use self::shards::{News, Shard};
+pub use self::shards::{Shard, ShardEvent};
 use super::checkpoint::{self, Stream};
 use super::commands::Commands;
 use super::connection::Connection;
@@ -28,9 +28,9 @@ use super::ports::Cluster;
 use super::publish::Publisher;
 use super::reader::{BATCH_RECORDS_MAX, DeadLetters};
 use super::states;
-use super::summary::Summary;
+use super::summary::RunSummary;
 use super::topics::{self, Own, Partitions};
-use super::watch::{Audience, Watch};
+use super::watch::{Audience, RunObserver};
 use crate::config::KafkaConfig;
 use crate::error::Result;
 use crate::plan::{Plan, SourcePlan};
@@ -51,7 +51,7 @@ pub fn shards_here() -> u32 {
 
 /// How a pipeline is run.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct RunOptions {
     /// Read up to the present ends of the logs, and stop there.
     pub until_end: bool,
     /// Threads that read and decode.
@@ -64,7 +64,7 @@ pub struct Options {
     pub alone: bool,
 }
 
-impl Default for Options {
+impl Default for RunOptions {
     fn default() -> Self {
         let beat = Duration::from_secs(1);
         Self { until_end: false, shards: 1, batch_records_max: BATCH_RECORDS_MAX, beat, alone: true }
@@ -76,10 +76,10 @@ impl Default for Options {
 pub fn run(
     plan: &Arc<Plan>,
     settings: &KafkaConfig,
-    options: Options,
+    options: RunOptions,
     audience: Audience<'_>,
     stop: &AtomicBool,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let connection = Connection::open(settings)?;
     let mut service = Service::open(plan, &connection, options, audience)?;
     loop {
@@ -97,7 +97,7 @@ pub fn run(
 }
 
 /// Every shard on a thread of its own, until the term ends.
-fn turn_on_threads(term: &mut Term<'_>, watch: &dyn Watch, stop: &AtomicBool) -> Result<End> {
+fn turn_on_threads(term: &mut Term<'_>, watch: &dyn RunObserver, stop: &AtomicBool) -> Result<End> {
     let halt = AtomicBool::new(false);
     let Term { drive, shards } = term;
     thread::scope(|scope| {
@@ -122,11 +122,11 @@ fn turn_on_threads(term: &mut Term<'_>, watch: &dyn Watch, stop: &AtomicBool) ->
 pub struct Service<'a> {
     plan: &'a Arc<Plan>,
     cluster: &'a dyn Cluster,
-    options: Options,
+    options: RunOptions,
     audience: Audience<'a>,
     leadership: Option<Leadership>,
     /// What was done so far.
-    pub summary: Summary,
+    pub summary: RunSummary,
 }
 
 /// Work from one commit on, for as long as the work is this process's own.
@@ -142,12 +142,12 @@ impl<'a> Service<'a> {
     pub fn open(
         plan: &'a Arc<Plan>,
         cluster: &'a dyn Cluster,
-        options: Options,
+        options: RunOptions,
         audience: Audience<'a>,
     ) -> Result<Self> {
         cluster.create(&[Own::of(&cluster.settings().topics.control)])?;
         let leadership = options.alone.then(|| Leadership::open(cluster)).transpose()?;
-        Ok(Self { plan, cluster, options, audience, leadership, summary: Summary::default() })
+        Ok(Self { plan, cluster, options, audience, leadership, summary: RunSummary::default() })
     }
 
     /// Looks whether the work is this process's own now.

@@ -21,7 +21,7 @@ pub const SAID_LAST: i64 = 1_000;
 
 /// What stands on the state topic: the last state of each candidate, and the last sign of life of whoever judges.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct StateTopic {
     states: Last<RolloutState>,
     intents: Last<Intent>,
     /// By rollout.
@@ -121,8 +121,8 @@ pub fn all(cluster: &dyn Cluster) -> Result<Vec<RolloutState>> {
 }
 
 /// States and signs of life together.
-pub fn look(cluster: &dyn Cluster) -> Result<Seen> {
-    let mut seen = Seen::default();
+pub fn look(cluster: &dyn Cluster) -> Result<StateTopic> {
+    let mut seen = StateTopic::default();
     cluster.read_whole(&cluster.settings().topics.state, &mut |record| seen.take(record))?;
     Ok(seen)
 }
@@ -131,13 +131,20 @@ pub fn look(cluster: &dyn Cluster) -> Result<Seen> {
 pub fn follow<T>(
     connection: &Connection,
     patience: Duration,
-    judge: impl FnMut(&Seen) -> Option<T>,
+    judge: impl FnMut(&StateTopic) -> Option<T>,
 ) -> Result<Option<T>> {
     let topic = &connection.settings().topics.state;
-    whole_topic::follow(connection, topic, patience, &mut Seen::default(), |seen, record| seen.take(record), judge)
+    whole_topic::follow(
+        connection,
+        topic,
+        patience,
+        &mut StateTopic::default(),
+        |seen, record| seen.take(record),
+        judge,
+    )
 }
 
-impl Seen {
+impl StateTopic {
     /// Where every candidate of a rollout stands, those included that ended long ago.
     ///
     /// # Errors

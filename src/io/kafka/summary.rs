@@ -5,7 +5,7 @@ use crate::output::Losses;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct RunSummary {
     /// Events taken.
     pub events: u64,
     /// Events refused.
@@ -18,7 +18,7 @@ pub struct Summary {
     pub losses: Losses,
 }
 
-impl Summary {
+impl RunSummary {
     /// Takes in what others did.
     pub(super) fn add(&mut self, other: Self) {
         self.events += other.events;

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{Origin, Stream};
+use super::checkpoint::{StartPosition, Stream};
 use super::liveness::Behind;
 use super::reader::ReadPortion;
 use crate::batch::EventBatch;
-use crate::engine::{Effects, Memory};
+use crate::engine::{Effects, MemoryUse};
 use crate::error::Result;
 use crate::event::Micros;
 use crate::judge::WindowRow;
-use crate::scan::{Counts, Tally};
+use crate::scan::{LaneCounts, StreamCounts};
 use crate::summary::Spill;
 use crate::verdict::{Liveness, RolloutState};
 
@@ -41,7 +41,7 @@ pub struct StreamStanding {
 impl StreamStanding {
     /// Nothing read yet, at this wall-clock time.
     #[must_use]
-    pub fn new(origin: &Origin, now: Micros) -> Self {
+    pub fn new(origin: &StartPosition, now: Micros) -> Self {
         let (stream, next_offset, end) = (origin.stream.clone(), origin.offset, origin.end);
         let low_water = origin.meta.as_ref().map(|_| origin.offset);
         Self {
@@ -76,7 +76,7 @@ pub struct Audience<'a> {
     /// Keeps what the run says, and has a say in it.
     pub keeper: &'a dyn Keeper,
     /// Only listens.
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn RunObserver,
 }
 
 impl<'a> Audience<'a> {
@@ -94,7 +94,7 @@ impl<'a> Audience<'a> {
 
     /// One who listens; nothing is kept.
     #[must_use]
-    pub fn watching(watch: &'a dyn Watch) -> Self {
+    pub fn watching(watch: &'a dyn RunObserver) -> Self {
         Self { watch, ..Self::none() }
     }
 }
@@ -124,12 +124,12 @@ pub trait Keeper: Sync {
     }
 
     /// What the lane had counted before and after the engine took the rows of a portion beyond that offset.
-    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (Counts, Counts)) {
+    fn took(&self, portion: &ReadPortion, fresh: &EventBatch, counts: (LaneCounts, LaneCounts)) {
         let _ = (portion, fresh, counts);
     }
 
     /// A scan that runs apart has counted so much of a stream; it may say so again.
-    fn tallied(&self, source: u16, lane: u32, tally: &Tally) {
+    fn tallied(&self, source: u16, lane: u32, tally: &StreamCounts) {
         let _ = (source, lane, tally);
     }
 
@@ -157,7 +157,7 @@ pub trait Keeper: Sync {
 }
 
 /// Listens. Every method does nothing unless it is written.
-pub trait Watch: Sync {
+pub trait RunObserver: Sync {
     /// Everything is restored; reading begins.
     fn started(&self, rollouts: &[RolloutState]) {
         let _ = rollouts;
@@ -185,7 +185,7 @@ pub trait Watch: Sync {
     }
 
     /// What every lane of a thread has counted so far, about once a second.
-    fn counted(&self, thread: &str, counts: &BTreeMap<u32, Counts>) {
+    fn counted(&self, thread: &str, counts: &BTreeMap<u32, LaneCounts>) {
         let _ = (thread, counts);
     }
 
@@ -205,7 +205,7 @@ pub trait Watch: Sync {
     }
 
     /// What a thread keeps in memory, now and then; `queued` bytes of records were read and wait for it.
-    fn remembered(&self, thread: &str, memory: &Memory, queued: u64) {
+    fn remembered(&self, thread: &str, memory: &MemoryUse, queued: u64) {
         let _ = (thread, memory, queued);
     }
 
@@ -235,4 +235,4 @@ pub trait Watch: Sync {
 pub struct Nobody;
 
 impl Keeper for Nobody {}
-impl Watch for Nobody {}
+impl RunObserver for Nobody {}

@@ -8,9 +8,9 @@ use crate::event::Micros;
 
 /// Columns being read back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cells<'a>(&'a RecordBatch);
+pub(crate) struct CellReader<'a>(&'a RecordBatch);
 
-impl<'a> Cells<'a> {
+impl<'a> CellReader<'a> {
     /// The columns of a batch.
     pub(crate) fn of(batch: &'a RecordBatch) -> Self {
         Self(batch)

@@ -21,7 +21,7 @@ pub struct DeadLetterWriter {
 
 /// One line of a dead-letter file.
 #[derive(Serialize)]
-struct DeadLetter<'a> {
+struct DeadLetterLine<'a> {
     file: String,
     topic: &'a str,
     partition: u32,
@@ -41,7 +41,7 @@ impl DeadLetterWriter {
     /// Adds refused rows.
     pub fn write(&mut self, plan: &Plan, refused: &[Refused]) -> Result<()> {
         for one in refused {
-            let letter = DeadLetter {
+            let letter = DeadLetterLine {
                 file: one.file.display().to_string(),
                 topic: &plan.sources[usize::from(one.source)].topic,
                 partition: one.lane,

@@ -21,11 +21,11 @@ const MINUTE: Micros = 60 * SECOND;
 
 /// What one policy decided, and when it would have said so.
 #[derive(Debug, Default)]
-pub struct Course {
+pub struct DecisionTimeline {
     decisions: Vec<(Micros, Decision)>,
 }
 
-impl Course {
+impl DecisionTimeline {
     /// Takes in what one step gave rise to; a decision is published when its judgement falls due and late events are
     /// in. Heartbeats only repeat what is in force.
     pub fn add(&mut self, effects: &Effects, lateness: Micros) {
@@ -54,11 +54,11 @@ fn of(decision: &Decision) -> Candidate<'_> {
 
 /// How many predictions each version made, by model, minute and version.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct PredictionCounts {
     predictions: BTreeMap<String, BTreeMap<Micros, BTreeMap<String, u64>>>,
 }
 
-impl Tally {
+impl PredictionCounts {
     /// Counts the predictions of a batch.
     pub fn add(&mut self, batch: &EventBatch) {
         use arrow::array::AsArray as _;
@@ -120,14 +120,14 @@ struct KeptAway {
 /// Two courses of one log, side by side.
 #[derive(Debug)]
 pub struct Diff<'a> {
-    courses: [&'a Course; 2],
-    tally: &'a Tally,
+    courses: [&'a DecisionTimeline; 2],
+    tally: &'a PredictionCounts,
 }
 
 impl<'a> Diff<'a> {
     /// Compares what A and B decided about the traffic of a log.
     #[must_use]
-    pub fn new(a: &'a Course, b: &'a Course, tally: &'a Tally) -> Self {
+    pub fn new(a: &'a DecisionTimeline, b: &'a DecisionTimeline, tally: &'a PredictionCounts) -> Self {
         Self { courses: [a, b], tally }
     }
 

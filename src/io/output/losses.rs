@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::text::{count, percent, plural, share};
 use crate::event::Poison;
 use crate::replay::Refused;
-use crate::scan::{Counts, LabelCounts};
+use crate::scan::{LabelCounts, LaneCounts};
 
 /// Counts what is lost, and tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Losses {
     refused: BTreeMap<Poison, (u64, String)>,
     /// How many records no source takes.
     passed_over: u64,
-    counts: Counts,
+    counts: LaneCounts,
     notes: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Losses {
     }
 
     /// Takes in what a lane counted.
-    pub fn count(&mut self, counts: Counts) {
+    pub fn count(&mut self, counts: LaneCounts) {
         self.counts += counts;
     }
 
@@ -66,7 +66,7 @@ impl Losses {
 
     /// What was counted of the rows that were read.
     #[must_use]
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &LaneCounts {
         &self.counts
     }
 
@@ -146,7 +146,7 @@ mod tests {
         losses.refuse(Poison::WrongType, || "a.csv, line 7: amount: expected a number".to_owned());
         losses.refuse(Poison::WrongType, || unreachable!("the first is the example"));
         let labels = LabelCounts { joined: 94, orphans: 3, expired: 1, early: 1, duplicates: 1, refused: 2 };
-        losses.count(Counts { rows: 98, late: 49, duplicates: 5, labels });
+        losses.count(LaneCounts { rows: 98, late: 49, duplicates: 5, labels });
         losses.note("a.jsonl: topic `other` feeds no source");
         losses.pass_over(7);
         let told = "labels: 94 joined, 3 orphaned, 1 after the horizon, 1 early, 1 further ones

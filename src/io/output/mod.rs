@@ -14,10 +14,10 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-pub(crate) use cells::Cells;
+pub(crate) use cells::CellReader;
 pub use dead_letter::DeadLetterWriter;
 pub use decisions::{DecisionWriter, LineWriter, ResultWriter};
-pub use diff::{Course, Diff, Tally};
+pub use diff::{DecisionTimeline, Diff, PredictionCounts};
 pub use losses::Losses;
 pub use summary::Summary;
 pub use text::aligned;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::engine::Effects;
 use crate::event::Micros;
-use crate::judge::{Status, WindowRow};
+use crate::judge::{RowStatus, WindowRow};
 use crate::metric::DRIFT;
 use crate::plan::Signal;
 use crate::trust::Trust;
@@ -85,7 +85,7 @@ impl SeenVersion {
     fn add(&mut self, row: &WindowRow) {
         let trust = self.windows.entry((row.window_start, row.window_end)).or_default();
         *trust = row.trust.max(*trust);
-        if row.metric != DRIFT.spec().name || row.status != Status::Ok || !row.segment.is_empty() {
+        if row.metric != DRIFT.spec().name || row.status != RowStatus::Ok || !row.segment.is_empty() {
             return;
         }
         let Some(value) = row.value else { return };

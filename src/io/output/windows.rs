@@ -17,12 +17,12 @@ use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::{Format, opened, recognise};
+use crate::files::{FileFormat, opened, recognise};
 use crate::format::Version;
-use crate::judge::{Status, WindowRow};
+use crate::judge::{RowStatus, WindowRow};
 use crate::trust::Trust;
 
-use super::{Cells, broken, create};
+use super::{CellReader, broken, create};
 
 /// Rows that are turned into columns at once.
 const CHUNK_ROWS: usize = 8192;
@@ -44,10 +44,10 @@ struct RowLine<Row> {
 /// Writes window rows in their order.
 pub struct WindowWriter {
     path: PathBuf,
-    sink: Sink,
+    sink: WindowFile,
 }
 
-enum Sink {
+enum WindowFile {
     Parquet { writer: Box<ArrowWriter<BufWriter<File>>>, pending: Vec<WindowRow> },
     Lines(BufWriter<File>),
 }
@@ -56,8 +56,8 @@ impl WindowWriter {
     /// Opens the file; its extension says which format: `.parquet`, or `.jsonl`, `.ndjson`, `.json`.
     pub fn create(path: &Path) -> Result<Self> {
         let sink = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("parquet") => Sink::Parquet { writer: Box::new(parquet_writer(path)?), pending: Vec::new() },
-            Some("jsonl" | "ndjson" | "json") => Sink::Lines(create(path)?),
+            Some("parquet") => WindowFile::Parquet { writer: Box::new(parquet_writer(path)?), pending: Vec::new() },
+            Some("jsonl" | "ndjson" | "json") => WindowFile::Lines(create(path)?),
             _ => {
                 return Err(Error::user(format!("cannot tell the format of {}", path.display()))
                     .hint("end the name in .parquet or .jsonl"));
@@ -69,11 +69,11 @@ impl WindowWriter {
     /// Adds rows.
     pub fn write(&mut self, rows: &[WindowRow]) -> Result<()> {
         match &mut self.sink {
-            Sink::Parquet { writer, pending } => {
+            WindowFile::Parquet { writer, pending } => {
                 pending.extend_from_slice(rows);
                 write_chunks(writer, pending, CHUNK_ROWS).map_err(|error| broken(&self.path, error))
             }
-            Sink::Lines(out) => write_window_lines(out, rows).map_err(|error| broken(&self.path, error)),
+            WindowFile::Lines(out) => write_window_lines(out, rows).map_err(|error| broken(&self.path, error)),
         }
     }
 
@@ -81,11 +81,11 @@ impl WindowWriter {
     pub fn finish(self) -> Result<()> {
         let path = self.path;
         match self.sink {
-            Sink::Parquet { mut writer, mut pending } => {
+            WindowFile::Parquet { mut writer, mut pending } => {
                 write_chunks(&mut writer, &mut pending, 1).map_err(|error| broken(&path, error))?;
                 writer.close().map(|_| ()).map_err(|error| broken(&path, error))
             }
-            Sink::Lines(mut out) => out.flush().map_err(|error| broken(&path, error)),
+            WindowFile::Lines(mut out) => out.flush().map_err(|error| broken(&path, error)),
         }
     }
 }
@@ -141,7 +141,7 @@ pub fn read_windows(path: &Path, mut each: impl FnMut(WindowRow)) -> Result<()> 
     if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
         return Ok(());
     }
-    if recognise(path)? != Format::Parquet {
+    if recognise(path)? != FileFormat::Parquet {
         for line in BufReader::new(opened(path)?).lines() {
             let line = line.map_err(|error| Error::user(format!("cannot read {}", path.display())).because(error))?;
             if !line.trim().is_empty() {
@@ -241,7 +241,7 @@ pub fn window_batch(rows: &[WindowRow]) -> RecordBatch {
 /// # Errors
 /// When a column is not of the type it has in [`window_schema`].
 pub fn window_rows(batch: &RecordBatch) -> Result<Vec<WindowRow>> {
-    let cells = Cells::of(batch);
+    let cells = CellReader::of(batch);
     let (start, end) = (cells.time("window_start")?, cells.time("window_end")?);
     let (model, version, segment) = (cells.text("model")?, cells.text("version")?, cells.text("segment")?);
     let (baseline, reference, column) = (cells.text("baseline")?, cells.text("reference")?, cells.text("column")?);
@@ -279,11 +279,11 @@ pub fn window_rows(batch: &RecordBatch) -> Result<Vec<WindowRow>> {
 }
 
 /// The status of a name; one of a later release says that there is no number.
-fn status_of(name: &str) -> Status {
+fn status_of(name: &str) -> RowStatus {
     match name {
-        "ok" => Status::Ok,
-        "insufficient" => Status::Insufficient,
-        _ => Status::Undefined,
+        "ok" => RowStatus::Ok,
+        "insufficient" => RowStatus::Insufficient,
+        _ => RowStatus::Undefined,
     }
 }
 
@@ -292,11 +292,11 @@ fn trust_of(name: &str) -> Trust {
     Trust::ALL.into_iter().find(|trust| trust.name() == name).unwrap_or_default()
 }
 
-fn status_name(status: Status) -> &'static str {
+fn status_name(status: RowStatus) -> &'static str {
     match status {
-        Status::Ok => "ok",
-        Status::Insufficient => "insufficient",
-        Status::Undefined => "undefined",
+        RowStatus::Ok => "ok",
+        RowStatus::Insufficient => "insufficient",
+        RowStatus::Undefined => "undefined",
     }
 }
 

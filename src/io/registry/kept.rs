@@ -8,20 +8,20 @@ use crate::decode::schema::{SchemaId, SchemaTexts};
 use crate::format::Version;
 
 /// Schemas of one registry.
-pub(super) struct Kept {
+pub(super) struct SchemaCache {
     folder: PathBuf,
 }
 
 /// A schema as it is kept.
 #[derive(Serialize, Deserialize)]
-struct File {
+struct CachedSchema {
     #[serde(default)]
     version: Version<1>,
     /// Those that it refers to, each before those that refer to it, and then itself.
     schemas: Vec<String>,
 }
 
-impl Kept {
+impl SchemaCache {
     pub(super) fn new(folder: &Path, url: &str) -> Self {
         let digest = blake3::hash(url.as_bytes()).to_hex();
         Self { folder: folder.join(&digest[..16]) }
@@ -40,7 +40,7 @@ impl Kept {
 
     /// The schema of an id; none also where what is kept cannot be read: the registry knows it still.
     pub(super) fn read(&self, id: SchemaId) -> Option<SchemaTexts> {
-        let file: File = serde_json::from_slice(&std::fs::read(self.path(id)).ok()?).ok()?;
+        let file: CachedSchema = serde_json::from_slice(&std::fs::read(self.path(id)).ok()?).ok()?;
         Some(file.schemas.into())
     }
 
@@ -50,7 +50,7 @@ impl Kept {
         if path.exists() {
             return;
         }
-        let file = File { version: Version, schemas: texts.to_vec() };
+        let file = CachedSchema { version: Version, schemas: texts.to_vec() };
         let written = std::fs::create_dir_all(&self.folder).and_then(|()| {
             let mut part = tempfile::NamedTempFile::new_in(&self.folder)?;
             serde_json::to_writer(&mut part, &file)?;
@@ -70,11 +70,11 @@ mod tests {
     fn what_is_kept_is_found_again_of_its_own_registry_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let texts: SchemaTexts = ["\"int\"".to_owned(), "\"long\"".to_owned()].into();
-        let kept = Kept::new(folder.path(), "http://one");
+        let kept = SchemaCache::new(folder.path(), "http://one");
         kept.write(SchemaId::Number(7), &texts);
         assert_eq!(kept.read(SchemaId::Number(7)), Some(texts.clone()));
         assert_eq!(kept.read(SchemaId::Global(7)), None);
-        assert_eq!(Kept::new(folder.path(), "http://other").read(SchemaId::Number(7)), None);
+        assert_eq!(SchemaCache::new(folder.path(), "http://other").read(SchemaId::Number(7)), None);
         std::fs::write(kept.path(SchemaId::Number(8)), "{\"version\":9,\"schemas\":[]}").expect("a file");
         assert_eq!(kept.read(SchemaId::Number(8)), None, "of a newer release");
     }

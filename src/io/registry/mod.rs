@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::file::text_of;
-use self::kept::Kept;
+use self::kept::SchemaCache;
 use self::rest::Rest;
 use crate::config::{RegistryConfig, SchemaFiles};
 use crate::decode::avro::fingerprint;
 use crate::decode::schema::{SchemaId, SchemaTexts};
 use crate::error::{Error, Result};
 use crate::kafka::clock::now;
-use crate::kafka::ports::{Found, Schemas, Unknown};
+use crate::kafka::ports::{SchemaLookup, Schemas, Unknown};
 
 /// A registry that did not answer is asked again after so long, or after so many times as long as it was waited for:
 /// what needs no schema is read meanwhile.
@@ -31,13 +31,13 @@ const WAITING_MAX: Duration = Duration::from_mins(1);
 /// Where schemas are known.
 pub struct Registry {
     rest: Option<Rest>,
-    kept: Option<Kept>,
+    kept: Option<SchemaCache>,
     known: Mutex<BTreeMap<SchemaId, SchemaTexts>>,
-    away: Mutex<Option<Away>>,
+    away: Mutex<Option<Outage>>,
 }
 
 /// Since when nobody answers.
-struct Away {
+struct Outage {
     since: Instant,
     ask_again_at: Instant,
     why: String,
@@ -63,7 +63,7 @@ impl Registry {
             known.extend(ids_of(&id).into_iter().chain(own).map(|id| (id, Arc::clone(&texts))));
         }
         let rest = config.url.as_ref().map(|url| Rest::open(url, config)).transpose()?;
-        let kept = config.url.as_ref().zip(config.cache.as_ref()).map(|(url, folder)| Kept::new(folder, url));
+        let kept = config.url.as_ref().zip(config.cache.as_ref()).map(|(url, folder)| SchemaCache::new(folder, url));
         Ok(Self { rest, kept, known: Mutex::new(known), away: Mutex::default() })
     }
 
@@ -74,21 +74,21 @@ impl Registry {
     }
 
     /// Asks the registry, unless it did not answer a moment ago.
-    fn ask(&self, rest: &Rest, id: SchemaId) -> Found {
+    fn ask(&self, rest: &Rest, id: SchemaId) -> SchemaLookup {
         if let Some(away) = lock(&self.away).as_ref().filter(|away| now() < away.ask_again_at) {
-            return Found::Away(away.why.clone());
+            return SchemaLookup::Away(away.why.clone());
         }
         let asked_at = now();
         let found = rest.find(id);
         let mut away = lock(&self.away);
         match &found {
-            Found::Away(why) => {
+            SchemaLookup::Away(why) => {
                 let ask_again_at = now() + RETRY_AFTER.max(now().saturating_duration_since(asked_at) * RETRY_TIMES);
                 if away.is_none() {
                     tracing::warn!(%id, "records wait for a schema: {why}");
                 }
                 let since = away.as_ref().map_or(asked_at, |away| away.since);
-                *away = Some(Away { since, ask_again_at, why: why.clone() });
+                *away = Some(Outage { since, ask_again_at, why: why.clone() });
             }
             _ => {
                 if let Some(away) = away.take() {
@@ -118,26 +118,26 @@ struct Lazily {
 }
 
 impl Schemas for Lazily {
-    fn find(&self, id: SchemaId) -> Found {
+    fn find(&self, id: SchemaId) -> SchemaLookup {
         match self.opened.get_or_init(|| Registry::open(&self.config).map_err(|error| error.to_string())) {
             Ok(registry) => registry.find(id),
-            Err(why) => Found::Away(why.clone()),
+            Err(why) => SchemaLookup::Away(why.clone()),
         }
     }
 }
 
 impl Schemas for Registry {
-    fn find(&self, id: SchemaId) -> Found {
+    fn find(&self, id: SchemaId) -> SchemaLookup {
         if let Some(texts) = lock(&self.known).get(&id) {
-            return Found::Here(Arc::clone(texts));
+            return SchemaLookup::Here(Arc::clone(texts));
         }
         let kept = self.kept.as_ref().and_then(|kept| kept.read(id));
         let found = match (kept, &self.rest) {
-            (Some(texts), _) => Found::Here(texts),
+            (Some(texts), _) => SchemaLookup::Here(texts),
             (None, Some(rest)) => self.ask(rest, id),
-            (None, None) => Found::Missing,
+            (None, None) => SchemaLookup::Missing,
         };
-        if let Found::Here(texts) = &found {
+        if let SchemaLookup::Here(texts) = &found {
             lock(&self.known).insert(id, Arc::clone(texts));
             self.kept.iter().for_each(|kept| kept.write(id, texts));
         }
@@ -145,7 +145,7 @@ impl Schemas for Registry {
     }
 
     fn answers(&self) -> Option<bool> {
-        let waits = |away: &Away| now() < away.ask_again_at + WAITING_MAX;
+        let waits = |away: &Outage| now() < away.ask_again_at + WAITING_MAX;
         self.rest.as_ref().map(|_| !lock(&self.away).as_ref().is_some_and(waits))
     }
 }
@@ -201,13 +201,13 @@ mod tests {
         std::fs::write(folder.path().join("7b5f0c1e-2a34-4d8a-9f10-0123456789ab.avsc"), "\"null\"").expect("a file");
         let schemas = SchemaFiles::Folder(folder.path().to_owned());
         let registry = Registry::open(&RegistryConfig { schemas, ..RegistryConfig::default() }).expect("files");
-        let int = Found::Here(["\"int\"".to_owned()].into());
+        let int = SchemaLookup::Here(["\"int\"".to_owned()].into());
         for id in [SchemaId::Number(42), SchemaId::Global(42), SchemaId::Fingerprint(8_247_732_601_305_521_295)] {
             assert_eq!(registry.find(id), int);
         }
         let uuid = SchemaId::Uuid(0x7b5f_0c1e_2a34_4d8a_9f10_0123_4567_89ab);
-        assert_eq!(registry.find(uuid), Found::Here(["\"null\"".to_owned()].into()));
-        assert_eq!(registry.find(SchemaId::Number(43)), Found::Missing);
+        assert_eq!(registry.find(uuid), SchemaLookup::Here(["\"null\"".to_owned()].into()));
+        assert_eq!(registry.find(SchemaId::Number(43)), SchemaLookup::Missing);
         assert_eq!((ids_of("orders").len(), ids_of("00000000000000ab")), (0, vec![SchemaId::Fingerprint(0xab)]));
     }
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::config::RegistryConfig;
 use crate::decode::schema::{SchemaId, hyphened};
 use crate::error::Result;
-use crate::kafka::ports::Found;
-use crate::targets::client::{Answer, Client, Question};
+use crate::kafka::ports::SchemaLookup;
+use crate::targets::client::{Client, HttpRequest, HttpResponse};
 use crate::targets::escaped;
 
 /// How long an answer may take. A thread that reads waits for it, and is taken for dead after half a minute.
@@ -36,21 +36,21 @@ impl fmt::Debug for Rest {
 
 /// A schema as registries tell it.
 #[derive(Deserialize)]
-struct Told {
+struct SchemaResponse {
     schema: String,
     #[serde(default)]
-    references: Vec<Reference>,
+    references: Vec<SchemaReference>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-struct Reference {
+struct SchemaReference {
     subject: String,
     version: i64,
 }
 
 /// What a registry says when it has no schema.
 #[derive(Deserialize)]
-struct Refusal {
+struct RegistryError {
     error_code: i64,
 }
 
@@ -61,12 +61,12 @@ impl Rest {
     }
 
     /// Asks for the schema of an id, and for those that it refers to.
-    pub(super) fn find(&self, id: SchemaId) -> Found {
-        let Some(path) = self.path(id) else { return Found::Missing };
+    pub(super) fn find(&self, id: SchemaId) -> SchemaLookup {
+        let Some(path) = self.path(id) else { return SchemaLookup::Missing };
         match self.gather(&path) {
-            Ok(Some(texts)) => Found::Here(texts.into()),
-            Ok(None) => Found::Missing,
-            Err(why) => Found::Away(why),
+            Ok(Some(texts)) => SchemaLookup::Here(texts.into()),
+            Ok(None) => SchemaLookup::Missing,
+            Err(why) => SchemaLookup::Away(why),
         }
     }
 
@@ -109,9 +109,9 @@ impl Rest {
     /// Adds the schemas that one refers to, each after its own; whether all are there.
     fn refer(
         &self,
-        references: &[Reference],
+        references: &[SchemaReference],
         texts: &mut Vec<String>,
-        asked: &mut BTreeSet<Reference>,
+        asked: &mut BTreeSet<SchemaReference>,
     ) -> std::result::Result<bool, String> {
         for reference in references {
             if !asked.insert(reference.clone()) {
@@ -131,12 +131,12 @@ impl Rest {
     }
 
     /// What is under a path; none where the registry says that there is no such schema, or no such version of one.
-    fn schema(&self, path: &str) -> std::result::Result<Option<Told>, String> {
+    fn schema(&self, path: &str) -> std::result::Result<Option<SchemaResponse>, String> {
         let answer = self.ask(path)?;
         let unclear = |why: String| format!("GET {}/{path}: {why}", self.url);
         match answer.status {
             // Apicurio answers with the schema itself.
-            200 if self.is_apicurio() => Ok(Some(Told { schema: answer.body, references: Vec::new() })),
+            200 if self.is_apicurio() => Ok(Some(SchemaResponse { schema: answer.body, references: Vec::new() })),
             200 => serde_json::from_str(&answer.body)
                 .map(Some)
                 .map_err(|error| unclear(format!("the answer is no schema: {error}"))),
@@ -146,18 +146,18 @@ impl Rest {
     }
 
     /// Whether a registry says that it has no such schema. Anything else that answers with 404 is none.
-    fn says_no(&self, answer: &Answer, path: &str) -> bool {
-        let code = serde_json::from_str(&answer.body).map(|refusal: Refusal| refusal.error_code);
+    fn says_no(&self, answer: &HttpResponse, path: &str) -> bool {
+        let code = serde_json::from_str(&answer.body).map(|refusal: RegistryError| refusal.error_code);
         let is_reference = path.starts_with("subjects/");
         code.is_ok_and(|code| code == NO_SCHEMA || is_reference || self.is_apicurio())
     }
 
-    fn ask(&self, path: &str) -> std::result::Result<Answer, String> {
+    fn ask(&self, path: &str) -> std::result::Result<HttpResponse, String> {
         let mut headers =
             vec![("accept".to_owned(), "application/vnd.schemaregistry.v1+json, application/json".to_owned())];
         headers.extend(self.login()?.map(|login| ("authorization".to_owned(), login)));
         let url = format!("{}/{path}", self.url);
-        self.client.ask(&Question { method: "GET".to_owned(), url, headers, body: Vec::new() })
+        self.client.ask(&HttpRequest { method: "GET".to_owned(), url, headers, body: Vec::new() })
     }
 
     /// What says who asks. Secrets are read each time: they may have been changed.

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::error::Result;
 
-use super::Step;
+use super::ReplayStep;
 use super::merge::FileMerge;
 
 /// Steps that wait for the engine, at most.
@@ -15,7 +15,7 @@ const STEPS_MAX: usize = 4;
 /// A merge that runs ahead. It gives the same steps in the same order; the first error is the last of them.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    steps: Receiver<Result<Step>>,
+    steps: Receiver<Result<ReplayStep>>,
     /// `None` once it was seen to end.
     reader: Option<JoinHandle<()>>,
 }
@@ -38,7 +38,7 @@ impl Ahead {
 }
 
 impl Iterator for Ahead {
-    type Item = Result<Step>;
+    type Item = Result<ReplayStep>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.steps.recv().ok();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::decode::{Decoder, Record, decoder};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::files::Place;
+use crate::files::RowPosition;
 use crate::files::columns::ColumnFile;
 use crate::kafka::ports::Schemas;
 use crate::kafka::reader::push;
@@ -30,7 +30,7 @@ pub(crate) struct ArchivedRecord {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
-    place: Place,
+    place: RowPosition,
 }
 
 impl ArchivedRecord {
@@ -151,7 +151,7 @@ pub(super) struct ArchiveBlocks {
 }
 
 /// The records of one stream in one block: where each stands, and what it says.
-type Run = (i64, Vec<(Place, Option<Vec<u8>>)>);
+type Run = (i64, Vec<(RowPosition, Option<Vec<u8>>)>);
 
 impl ArchiveBlocks {
     pub(super) fn open(

@@ -10,7 +10,7 @@ use crate::batch::EventBatch;
 use crate::decode::columnar::Columnar;
 use crate::error::{Error, Result};
 use crate::event::Reject;
-use crate::files::columns::{Place, RawChunk, RawChunks, WantedFields};
+use crate::files::columns::{RawChunk, RawChunks, RowPosition, WantedFields};
 use crate::plan::{Plan, TimeFormat};
 use crate::table::cells;
 
@@ -65,7 +65,7 @@ impl OneLaneTable {
         Ok(ReadBlock { batches: vec![batch], refused, passed_over: decoded.passed_over })
     }
 
-    fn refused(&self, place: Place, reject: Reject) -> Refused {
+    fn refused(&self, place: RowPosition, reject: Reject) -> Refused {
         Refused { file: Arc::clone(&self.path), source: self.source, lane: LANE, place, reject, payload: None }
     }
 

@@ -15,7 +15,7 @@ use crate::decode::time::from_float;
 use crate::decode::{Decoder, Record, cell, decoder, json};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::files::Place;
+use crate::files::RowPosition;
 use crate::files::records::Records;
 use crate::plan::{Format, Plan, TimeFormat};
 
@@ -249,7 +249,7 @@ impl LineBlocks {
             let line = at.and_then(|at| run.records.get(at));
             let range = line.and_then(|line| line.payload.clone());
             let payload = range.map(|range| String::from_utf8_lossy(&bytes[range]).into_owned());
-            let place = Place::Line(line.map_or(0, |line| line.at));
+            let place = RowPosition::Line(line.map_or(0, |line| line.at));
             Refused { file: Arc::clone(&self.path), source: stream.0, lane: stream.1, place, reject, payload }
         });
         ReadBlock { refused: refused.collect(), batches: vec![with_arrival(decoded.batch)], passed_over }

@@ -15,7 +15,7 @@ use crate::event::Micros;
 use crate::plan::Plan;
 
 use super::file::Input;
-use super::{BATCH_ROWS, Blocks, Offsets, ReadBlock, Refused, Step, StreamKey};
+use super::{BATCH_ROWS, Blocks, Offsets, ReadBlock, Refused, ReplayStep, StreamKey};
 
 /// All files, merged.
 pub(super) struct FileMerge {
@@ -24,7 +24,7 @@ pub(super) struct FileMerge {
     waiting: Vec<Input>,
     feeds: Vec<Feed>,
     streams: Streams,
-    ready: VecDeque<Step>,
+    ready: VecDeque<ReplayStep>,
     batch_rows: usize,
     passed_over: Arc<AtomicU64>,
 }
@@ -49,7 +49,7 @@ struct Feed {
 }
 
 /// Where the next rows of a stream stand in the order.
-type Turn = (Micros, StreamKey);
+type MergeOrder = (Micros, StreamKey);
 
 impl FileMerge {
     /// Merges files; the streams in `unfed` end at once.
@@ -69,7 +69,7 @@ impl FileMerge {
     }
 
     /// The next step, or `None` when every stream has ended.
-    pub(super) fn step(&mut self) -> Result<Option<Step>> {
+    pub(super) fn step(&mut self) -> Result<Option<ReplayStep>> {
         loop {
             self.open_due()?;
             if let Some(step) = self.ready.pop_front() {
@@ -103,7 +103,7 @@ impl FileMerge {
         let pane = self.plan.time.pane;
         let turns = self.feeds.iter().enumerate();
         let turns = turns.flat_map(|(at, feed)| feed.turns(pane).map(move |(turn, head)| (turn, at, head)));
-        let mut turns: Vec<(Turn, usize, usize)> = turns.collect();
+        let mut turns: Vec<(MergeOrder, usize, usize)> = turns.collect();
         turns.sort_unstable();
         let Some(&((_, stream), at, head)) = turns.first() else { return false };
         let until = turns.get(1).map_or(Micros::MAX, |&((stretch, other), next, _)| {
@@ -116,7 +116,7 @@ impl FileMerge {
         let mut from = 0;
         while from < batch.len() {
             let rows = record_end(&batch, (from + self.batch_rows).min(batch.len())) - from;
-            self.ready.push_back(Step::Batch(Box::new(batch.slice(from, rows))));
+            self.ready.push_back(ReplayStep::Batch(Box::new(batch.slice(from, rows))));
             from += rows;
         }
         true
@@ -164,7 +164,7 @@ impl Streams {
     }
 
     /// A file of a stream has ended, of which `next` rows were read; says so of the last.
-    fn ended(&mut self, stream: StreamKey, next: i64) -> Option<Step> {
+    fn ended(&mut self, stream: StreamKey, next: i64) -> Option<ReplayStep> {
         let left = self.left.get_mut(&stream)?;
         *left -= 1;
         (*left == 0).then(|| end(stream, self.shared.get(&stream).copied().unwrap_or(next)))
@@ -179,7 +179,7 @@ impl Feed {
     }
 
     /// Reads on until there are rows, or the file has ended; how many records were passed over on the way.
-    fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<Step>) -> Result<u64> {
+    fn fill(&mut self, streams: &mut Streams, ready: &mut VecDeque<ReplayStep>) -> Result<u64> {
         let mut passed = 0;
         while self.heads.is_empty() && !self.ended {
             if let Some(block) = self.blocks.next_block(&mut self.offsets)? {
@@ -188,9 +188,9 @@ impl Feed {
                 let (with_rows, refused_alone) = batches.into_iter().partition::<Vec<_>, _>(|batch| !batch.is_empty());
                 self.heads.extend(with_rows);
                 let places = refused_alone.into_iter().filter(|batch| !batch.refused.is_empty());
-                ready.extend(places.map(|batch| Step::Batch(Box::new(batch))));
+                ready.extend(places.map(|batch| ReplayStep::Batch(Box::new(batch))));
                 streams.renumber(&mut refused);
-                ready.extend((!refused.is_empty()).then_some(Step::Refused(refused)));
+                ready.extend((!refused.is_empty()).then_some(ReplayStep::Refused(refused)));
             } else {
                 self.ended = true;
                 let next = |stream| self.offsets.get(stream).copied().unwrap_or(0);
@@ -201,7 +201,7 @@ impl Feed {
     }
 
     /// The turn of each head.
-    fn turns(&self, pane: Micros) -> impl Iterator<Item = (Turn, usize)> {
+    fn turns(&self, pane: Micros) -> impl Iterator<Item = (MergeOrder, usize)> {
         self.heads.iter().enumerate().map(move |(head, batch)| {
             let stream = stream_of(batch);
             let before = self.arrival_max.get(&stream).copied().unwrap_or(Micros::MIN);
@@ -237,6 +237,6 @@ fn stream_of(batch: &EventBatch) -> StreamKey {
     (batch.source, batch.lane)
 }
 
-fn end((source, lane): StreamKey, next_offset: i64) -> Step {
-    Step::End { source, lane, next_offset }
+fn end((source, lane): StreamKey, next_offset: i64) -> ReplayStep {
+    ReplayStep::End { source, lane, next_offset }
 }

@@ -23,7 +23,7 @@ use crate::batch::EventBatch;
 use crate::decode::Record;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Reject};
-use crate::files::Place;
+use crate::files::RowPosition;
 use crate::kafka::ports::{Schemas, Unknown};
 use crate::plan::Plan;
 
@@ -51,7 +51,7 @@ type StreamKey = (u16, u32);
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Files that feed the predictions source, whatever their columns look like.
     pub predictions: Vec<PathBuf>,
     /// Files that feed the outcomes source, whatever their columns look like.
@@ -62,7 +62,7 @@ pub struct Options {
     pub schemas: Arc<dyn Schemas>,
 }
 
-impl Default for Options {
+impl Default for ReplayOptions {
     fn default() -> Self {
         Self { predictions: Vec::new(), outcomes: Vec::new(), batch_rows: BATCH_ROWS, schemas: Arc::new(Unknown) }
     }
@@ -70,7 +70,7 @@ impl Default for Options {
 
 /// What comes out of a replay, in order.
 #[derive(Debug)]
-pub enum Step {
+pub enum ReplayStep {
     /// Rows of one stream.
     Batch(Box<EventBatch>),
     /// Rows that were refused; their neighbours are in the batches.
@@ -96,7 +96,7 @@ pub struct Refused {
     /// The source partition.
     pub lane: u32,
     /// Where it stands in the file.
-    pub place: Place,
+    pub place: RowPosition,
     /// Where it stands in the log, and why it was refused.
     pub reject: Reject,
     /// The refused payload, where the file holds payloads.
@@ -115,7 +115,7 @@ pub struct Replay {
 
 /// Opens files for replay: recognises their formats, decides which source each one feeds and checks their columns, from
 /// their headers alone (JSON lines are read once to find their streams). Then a thread of its own begins to read.
-pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &Options) -> Result<Replay> {
+pub fn open(plan: &Arc<Plan>, files: &[PathBuf], options: &ReplayOptions) -> Result<Replay> {
     let mut inputs = Vec::new();
     let mut warnings = Vec::new();
     for (path, explicit) in listed(plan, files, options)? {
@@ -162,7 +162,7 @@ impl Replay {
 }
 
 impl Iterator for Replay {
-    type Item = Result<Step>;
+    type Item = Result<ReplayStep>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.steps.next()
@@ -189,7 +189,7 @@ pub fn each_archived(path: &Path, take: &mut dyn FnMut(u32, &Record<'_>)) -> Res
 }
 
 /// Every file with the source it was named for, if any.
-fn listed<'a>(plan: &Plan, files: &'a [PathBuf], options: &'a Options) -> Result<Vec<(&'a Path, Option<u16>)>> {
+fn listed<'a>(plan: &Plan, files: &'a [PathBuf], options: &'a ReplayOptions) -> Result<Vec<(&'a Path, Option<u16>)>> {
     use crate::event::EventKind::{Outcome, Prediction};
     let mut all: Vec<(&Path, Option<u16>)> = files.iter().map(|path| (path.as_path(), None)).collect();
     for (kind, paths) in [(Prediction, &options.predictions), (Outcome, &options.outcomes)] {

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Fields, Schema};
 use crate::decode::origin::Origin;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::plan::{Mapping, Path, Plan, Role, SourcePlan};
+use crate::plan::{ColumnRole, Mapping, Path, Plan, SourcePlan};
 
 /// The plan's first source of a kind.
 pub(super) fn source_of(plan: &Plan, kind: EventKind) -> Option<u16> {
@@ -36,7 +36,7 @@ fn position(plan: &Plan, fits: impl Fn(&SourcePlan) -> bool) -> Option<u16> {
 /// else is a prediction, or a feature event when there is no score and the plan knows feature events.
 pub(super) fn by_fields(plan: &Plan, has: impl Fn(Option<&Path>, &str) -> bool) -> Option<u16> {
     let has = |kind: EventKind, path_of: fn(&Mapping, Option<usize>) -> Option<&Path>, name: &str| {
-        let score = plan.columns.index_of(Role::Score);
+        let score = plan.columns.index_of(ColumnRole::Score);
         let mapping = source_of(plan, kind).map(|at| &plan.sources[usize::from(at)].mapping);
         // What is in a row is where the rows are.
         let lists = mapping.map(Mapping::lists).unwrap_or_default();

@@ -12,13 +12,13 @@ use arrow::datatypes::{Field, Fields, Schema};
 use crate::event::Micros;
 
 /// Columns being made of rows. Every column may hold nulls, since a later release may add one.
-pub(crate) struct Columns<'a, R> {
+pub(crate) struct BatchBuilder<'a, R> {
     rows: &'a [R],
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
 }
 
-impl<'a, R> Columns<'a, R> {
+impl<'a, R> BatchBuilder<'a, R> {
     /// No columns yet.
     pub(crate) fn of(rows: &'a [R]) -> Self {
         Self { rows, fields: Vec::new(), arrays: Vec::new() }

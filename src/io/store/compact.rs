@@ -16,8 +16,8 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::manifest::{self, Contents, FOLDER, StoredFile};
-use super::place::{Created, Place, wait};
-use super::table::Table;
+use super::place::{Created, StoreFolder, wait};
+use super::table::StoreTable;
 use super::{file, known, portion};
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
     /// Days of each table, counted back from the newest one in the store; a table that is not named keeps all.
-    pub days: BTreeMap<Table, u32>,
+    pub days: BTreeMap<StoreTable, u32>,
     /// For how long files stay that nothing names any more, for readers that have begun.
     pub replaced_for: Duration,
     /// The most bytes of files that are put together in one go; the rest is left for the next.
@@ -61,7 +61,7 @@ type PutTogether = BTreeMap<Vec<String>, StoredFile>;
 /// # Errors
 /// When it cannot be reached, or a file in it is damaged; what was there then still is.
 pub fn compact(url: &str, keep: &Keep) -> Result<Compacted> {
-    compact_at(&Place::open(url)?, keep)
+    compact_at(&StoreFolder::open(url)?, keep)
 }
 
 /// Compacts a store in an object store that is at hand.
@@ -69,11 +69,11 @@ pub fn compact(url: &str, keep: &Keep) -> Result<Compacted> {
 /// # Errors
 /// As [`compact`].
 pub fn compact_over(objects: Arc<dyn ObjectStore>, keep: &Keep) -> Result<Compacted> {
-    compact_at(&Place::over(objects, Path::default(), "memory"), keep)
+    compact_at(&StoreFolder::over(objects, Path::default(), "memory"), keep)
 }
 
 /// The same, at a place that is open already.
-pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
+pub(crate) fn compact_at(place: &StoreFolder, keep: &Keep) -> Result<Compacted> {
     let mut made = PutTogether::new();
     wait(async {
         loop {
@@ -103,11 +103,11 @@ pub(crate) fn compact_at(place: &Place, keep: &Keep) -> Result<Compacted> {
 
 /// Lets go of days that are older than their table keeps.
 fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
-    let Some(newest) = contents.files.iter().filter(|file| file.table != Table::Columns).map(|file| file.to).max()
+    let Some(newest) = contents.files.iter().filter(|file| file.table != StoreTable::Columns).map(|file| file.to).max()
     else {
         return;
     };
-    let first = |table: Table| {
+    let first = |table: StoreTable| {
         let days = keep.days.get(&table).map(|&days| i64::from(days) * 86_400_000_000);
         days.map(|days| portion::date(newest.saturating_sub(days)))
     };
@@ -125,7 +125,7 @@ fn newest(files: &[StoredFile]) -> String {
 }
 
 /// Puts what is known of closed days where only those look who are told of them again.
-async fn close(place: &Place, contents: &mut Contents) -> Result<()> {
+async fn close(place: &StoreFolder, contents: &mut Contents) -> Result<()> {
     let newest = newest(&contents.files);
     let days: Vec<String> = contents.known.range(..newest).map(|(day, _)| day.clone()).collect();
     for day in days {
@@ -139,7 +139,7 @@ async fn close(place: &Place, contents: &mut Contents) -> Result<()> {
 
 /// Puts the files of closed days together, by table and model.
 async fn merge(
-    place: &Place,
+    place: &StoreFolder,
     contents: &mut Contents,
     bytes_max: u64,
     made: &mut PutTogether,
@@ -147,7 +147,7 @@ async fn merge(
 ) -> Result<()> {
     let mut bytes = 0;
     let newest = newest(&contents.files);
-    let mut days: BTreeMap<(Table, String, String), Vec<StoredFile>> = BTreeMap::new();
+    let mut days: BTreeMap<(StoreTable, String, String), Vec<StoredFile>> = BTreeMap::new();
     for file in &contents.files {
         days.entry((file.table, file.date.clone(), file.model.clone())).or_default().push(file.clone());
     }
@@ -183,7 +183,7 @@ async fn merge(
 }
 
 /// Files one after another, as many together as make a file of good size.
-fn runs(table: Table, day: Vec<StoredFile>) -> Vec<Vec<StoredFile>> {
+fn runs(table: StoreTable, day: Vec<StoredFile>) -> Vec<Vec<StoredFile>> {
     let mut runs: Vec<(u64, Vec<StoredFile>)> = Vec::new();
     for file in day {
         match runs.last_mut() {
@@ -197,7 +197,7 @@ fn runs(table: Table, day: Vec<StoredFile>) -> Vec<Vec<StoredFile>> {
     runs.into_iter().map(|(_, run)| run).collect()
 }
 
-async fn rewrite(place: &Place, table: Table, run: &[StoredFile]) -> Result<StoredFile> {
+async fn rewrite(place: &StoreFolder, table: StoreTable, run: &[StoredFile]) -> Result<StoredFile> {
     let mut batches: Vec<RecordBatch> = Vec::new();
     for file in run {
         batches.push(file::conform(table, &file::decode(&file.path, place.get(&file.path).await?)?)?);
@@ -213,11 +213,15 @@ async fn rewrite(place: &Place, table: Table, run: &[StoredFile]) -> Result<Stor
 }
 
 /// Deletes what nothing names and nobody can be reading: files first, so that a manifest outlives what it names.
-async fn sweep(place: &Place, contents: &Contents, keep: &Keep) -> Result<u64> {
+async fn sweep(place: &StoreFolder, contents: &Contents, keep: &Keep) -> Result<u64> {
     let files = contents.files.iter().map(|file| &file.path);
     let named: BTreeSet<&str> = files.chain(contents.closed.values()).map(String::as_str).collect();
-    let folders: Vec<String> =
-        Table::ALL.iter().map(|table| table.name()).chain([known::FOLDER]).map(|name| format!("{name}/")).collect();
+    let folders: Vec<String> = StoreTable::ALL
+        .iter()
+        .map(|table| table.name())
+        .chain([known::FOLDER])
+        .map(|name| format!("{name}/"))
+        .collect();
     let before = now().saturating_sub(keep.replaced_for);
     let is_old = |seconds: i64| u64::try_from(seconds).is_ok_and(|seconds| Duration::from_secs(seconds) <= before);
     let checkpoint = contents.checkpoint.unwrap_or(0);

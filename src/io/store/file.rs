@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::table::Table;
+use super::table::StoreTable;
 use crate::error::{Error, Result};
 
 /// Rows of a row group: small enough that a query for one column of one model reads little, and large enough to
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 const GROUP_ROWS: usize = 65_536;
 
 /// The rows in the order of their table.
-pub(super) fn sorted(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn sorted(table: StoreTable, rows: &RecordBatch) -> Result<RecordBatch> {
     let column = |name: &&str| rows.column_by_name(name).cloned();
     let order = table.order().iter().filter_map(column);
     let order: Vec<SortColumn> = order.map(|values| SortColumn { values, options: None }).collect();
@@ -30,7 +30,7 @@ pub(super) fn sorted(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// The rows with all columns of their table: those that an older release did not write are null.
-pub(super) fn conform(table: Table, rows: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn conform(table: StoreTable, rows: &RecordBatch) -> Result<RecordBatch> {
     let conformed = fitted(&StructArray::from(rows.clone()), table.schema().fields());
     conformed
         .map(RecordBatch::from)

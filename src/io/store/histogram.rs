@@ -21,7 +21,7 @@ use crate::summary::{Category, Histogram, Tails};
 /// Of a numeric column: the fine bins, and the quantile bins that share-based metrics compare. Of a categorical one:
 /// the categories of the reference in its order, and others by name.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Counted {
+pub struct StoredHistogram {
     /// Fine bins, or known categories.
     pub counts: Vec<u64>,
     /// Quantile bins; empty for a categorical column.
@@ -35,19 +35,19 @@ pub struct Counted {
     /// Largest value.
     pub high: Option<f64>,
     /// Of a numeric column, what lies beyond the reach of its fine edges; not known of what an earlier release stored.
-    pub far: Option<Far>,
+    pub far: Option<StoredTails>,
 }
 
 /// Values beyond the reach of fine edges, once more.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Far {
+pub struct StoredTails {
     /// How far the edges reach.
     pub reach: Reach,
     /// What lies beyond.
     pub tails: Tails<u64>,
 }
 
-impl Far {
+impl StoredTails {
     fn to_bytes(&self) -> Vec<u8> {
         let Reach { first, low, last, high } = self.reach;
         postcard::to_stdvec(&(first, low, last, high, &self.tails)).expect("tails always encode")
@@ -71,13 +71,13 @@ impl Far {
     }
 }
 
-impl Counted {
+impl StoredHistogram {
     /// A numeric column; `bins` is how many quantile bins are compared, 10 or 20.
     #[must_use]
     pub fn numeric(histogram: &Histogram, cut: &Cut, bins: u16) -> Self {
         let kept = if bins == 20 { &cut.recuts.bins20 } else { &cut.recuts.bins10 };
         let (counts, cells) = (histogram.counts.clone(), histogram.recut(kept));
-        let far = cut.edges.reach().map(|reach| Far { reach, tails: histogram.tails.clone() });
+        let far = cut.edges.reach().map(|reach| StoredTails { reach, tails: histogram.tails.clone() });
         Self { counts, cells, low: histogram.min, high: histogram.max, far, ..Self::default() }
     }
 
@@ -138,12 +138,12 @@ impl Counted {
             None => (0..n_edges).map(|edge| edge as f64).collect(),
         };
         let edges = edges.unwrap_or_else(any);
-        let far = far.filter(|Far { reach, .. }| {
+        let far = far.filter(|StoredTails { reach, .. }| {
             edges.get(reach.first) == Some(&reach.low) && edges.get(reach.last) == Some(&reach.high)
         });
         let edges = Edges::new(edges).ok().filter(|edges| edges.n_bins() == bins.len())?;
         let edges = match far {
-            Some(Far { reach, .. }) => edges.reaching(reach.first, reach.last),
+            Some(StoredTails { reach, .. }) => edges.reaching(reach.first, reach.last),
             None => edges,
         };
         let all: Vec<u16> = (0..n_edges).map(|edge| u16::try_from(edge).ok()).collect::<Option<_>>()?;
@@ -183,8 +183,8 @@ fn fields() -> Fields {
 
 /// Counts as a column.
 #[must_use]
-pub fn histograms(rows: &[Option<Counted>]) -> ArrayRef {
-    let empty = Counted::default();
+pub fn histograms(rows: &[Option<StoredHistogram>]) -> ArrayRef {
+    let empty = StoredHistogram::default();
     let all = || rows.iter().map(|row| row.as_ref().unwrap_or(&empty));
     let mut names = ListBuilder::new(StringBuilder::new());
     all().for_each(|row| names.append_value(row.names.keys().map(Some)));
@@ -201,7 +201,7 @@ pub fn histograms(rows: &[Option<Counted>]) -> ArrayRef {
         Arc::new(all().map(|row| Some(row.other)).collect::<UInt64Array>()),
         Arc::new(low.finish()),
         Arc::new(high.finish()),
-        Arc::new(all().map(|row| row.far.as_ref().map(Far::to_bytes)).collect::<BinaryArray>()),
+        Arc::new(all().map(|row| row.far.as_ref().map(StoredTails::to_bytes)).collect::<BinaryArray>()),
     ];
     let valid = rows.iter().map(Option::is_some).collect::<Vec<bool>>();
     Arc::new(StructArray::new(fields(), columns, Some(valid.into())))
@@ -217,22 +217,22 @@ pub fn lists(rows: impl Iterator<Item = Vec<u64>>) -> ListArray {
 
 /// The counts in one row of a column; `None` where there are none, or the column holds something else.
 #[must_use]
-pub fn counted(column: &dyn Array, row: usize) -> Option<Counted> {
+pub fn counted(column: &dyn Array, row: usize) -> Option<StoredHistogram> {
     if column.is_null(row) {
         return None;
     }
-    let Some(records) = column.as_struct_opt() else { return counts_in(column, row).map(Counted::bins) };
+    let Some(records) = column.as_struct_opt() else { return counts_in(column, row).map(StoredHistogram::bins) };
     let list = |name: &str| counts_in(records.column_by_name(name)?, row);
     let number = |name: &str| {
         let column: &Float64Array = records.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
         column.is_valid(row).then(|| column.value(row))
     };
     let far = records.column_by_name("far").and_then(|column| column.as_binary_opt::<i32>());
-    let far = far.filter(|column| column.is_valid(row)).map(|column| Far::from_bytes(column.value(row)));
+    let far = far.filter(|column| column.is_valid(row)).map(|column| StoredTails::from_bytes(column.value(row)));
     let names = records.column_by_name("names")?.as_list_opt::<i32>()?.value(row);
     let names = names.as_string_opt::<i32>()?.iter().map(|name| name.unwrap_or_default().to_owned());
     let other = records.column_by_name("other")?.as_primitive_opt::<UInt64Type>()?.value(row);
-    Some(Counted {
+    Some(StoredHistogram {
         counts: list("counts")?,
         cells: list("cells")?,
         names: names.zip(list("named")?).collect(),
@@ -262,7 +262,7 @@ mod tests {
         let mut category = Category::new(2);
         category.known = vec![3, 0];
         category.add_unseen("new", 2);
-        let rows = [Some(Counted::categorical(&category)), None, Some(Counted::bins(vec![1, 2, 3]))];
+        let rows = [Some(StoredHistogram::categorical(&category)), None, Some(StoredHistogram::bins(vec![1, 2, 3]))];
         let column = histograms(&rows);
         let back: Vec<_> = (0..3).map(|row| counted(&column, row)).collect();
         assert_eq!(back, rows);

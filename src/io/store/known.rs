@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::place::Place;
+use super::place::StoreFolder;
 use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
 use crate::format::Version;
@@ -21,7 +21,7 @@ pub(super) const FOLDER: &str = "_known";
 
 /// What the last revision of a judgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
+pub(super) struct LastRevision {
     /// Its number.
     pub(super) revision: u32,
     /// How much data it rests on. Later revisions rest on more.
@@ -30,7 +30,7 @@ pub(super) struct Said {
     pub(super) digest: u64,
 }
 
-impl Said {
+impl LastRevision {
     /// What the rows of a judgement say.
     pub(super) fn by(rows: &[WindowRow], revision: u32) -> Self {
         let digest = stable_hash(&bytes(rows));
@@ -60,7 +60,7 @@ pub(super) type JudgedSpan = (Micros, Micros, bool);
 #[serde(from = "Listed", into = "Listed")]
 pub(super) struct KnownDay {
     /// Judgements whose rows are stored.
-    pub(super) judgements: BTreeMap<JudgedSpan, Said>,
+    pub(super) judgements: BTreeMap<JudgedSpan, LastRevision>,
     /// Digests of single records: states, decisions, results of commands, exposures.
     pub(super) records: BTreeSet<u64>,
 }
@@ -70,7 +70,7 @@ pub(super) struct KnownDay {
 struct Listed {
     #[serde(default)]
     format: Version<1>,
-    judgements: Vec<(JudgedSpan, Said)>,
+    judgements: Vec<(JudgedSpan, LastRevision)>,
     records: BTreeSet<u64>,
 }
 
@@ -94,7 +94,7 @@ impl KnownDay {
     }
 
     /// Writes what is known of a closed day into a file named by what is in it.
-    pub(super) async fn put(&self, place: &Place, day: &str) -> Result<String> {
+    pub(super) async fn put(&self, place: &StoreFolder, day: &str) -> Result<String> {
         let body = serde_json::to_vec(self).expect("lists of integers");
         let path = format!("{FOLDER}/{day}-{:016x}.json", stable_hash(&body));
         place.put(&path, Bytes::from(body)).await?;
@@ -102,7 +102,7 @@ impl KnownDay {
     }
 
     /// Reads it back.
-    pub(super) async fn get(place: &Place, path: &str) -> Result<Self> {
+    pub(super) async fn get(place: &StoreFolder, path: &str) -> Result<Self> {
         serde_json::from_slice(&place.get(path).await?).map_err(|error| {
             Error::user(format!("{path} of the store at {} is damaged", place.name()))
                 .because(error)

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::known::KnownDay;
-use super::place::{Created, Place};
-use super::table::Table;
+use super::place::{Created, StoreFolder};
+use super::table::StoreTable;
 use crate::error::{Error, Result};
 use crate::event::{Micros, stable_hash};
 use crate::format::Version;
@@ -27,7 +27,7 @@ pub struct StoredFile {
     #[serde(default)]
     pub format: Version<1>,
     /// Table.
-    pub table: Table,
+    pub table: StoreTable,
     /// Path below the root of the store.
     pub path: String,
     /// Day of its rows, `YYYY-MM-DD`.
@@ -38,7 +38,7 @@ pub struct StoredFile {
     pub rows: u64,
     /// Size.
     pub bytes: u64,
-    /// The earliest time of its rows ([`Table::times`]).
+    /// The earliest time of its rows ([`StoreTable::times`]).
     pub from: Micros,
     /// The latest.
     pub to: Micros,
@@ -58,7 +58,7 @@ pub(super) struct Mark {
 /// What a manifest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum ManifestKind {
     /// Adds to those before it.
     Flush,
     /// Stands for all before it.
@@ -69,7 +69,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) format: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: ManifestKind,
     /// Name of the pipeline whose store it is.
     pub(super) pipeline: String,
     pub(super) files: Vec<StoredFile>,
@@ -94,7 +94,7 @@ impl Manifest {
     pub(super) fn flush(pipeline: &str) -> Self {
         Self {
             format: FORMAT,
-            kind: Kind::Flush,
+            kind: ManifestKind::Flush,
             pipeline: pipeline.to_owned(),
             files: Vec::new(),
             known: BTreeMap::new(),
@@ -141,14 +141,14 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Reads every manifest that counts.
-    pub(super) async fn read(place: &Place) -> Result<Self> {
+    pub(super) async fn read(place: &StoreFolder) -> Result<Self> {
         let mut contents = Self::default();
         contents.catch_up(place).await?;
         Ok(contents)
     }
 
     /// Reads the manifests that were written since.
-    pub(super) async fn catch_up(&mut self, place: &Place) -> Result<()> {
+    pub(super) async fn catch_up(&mut self, place: &StoreFolder) -> Result<()> {
         let mut numbers: Vec<u64> = place.list(FOLDER).await?.iter().filter_map(|(path, _)| number(path)).collect();
         numbers.sort_unstable();
         // The newest manifest is never deleted: an empty directory, where one should be mounted, is not the store.
@@ -160,7 +160,7 @@ impl Contents {
         // From the newest back to a checkpoint: what is before it may be gone already.
         for &number in numbers.iter().rev() {
             let manifest = load(place, number).await?;
-            let is_checkpoint = manifest.kind == Kind::Checkpoint;
+            let is_checkpoint = manifest.kind == ManifestKind::Checkpoint;
             fresh.push((number, manifest));
             if is_checkpoint {
                 break;
@@ -172,7 +172,7 @@ impl Contents {
 
     /// Takes the next manifest in.
     pub(super) fn apply(&mut self, number: u64, manifest: Manifest) {
-        if manifest.kind == Kind::Checkpoint {
+        if manifest.kind == ManifestKind::Checkpoint {
             *self = Self { checkpoint: Some(number), ..Self::default() };
         }
         self.flushed = manifest.flushed;
@@ -199,7 +199,7 @@ impl Contents {
     }
 
     /// Gets at hand all that is known of a day.
-    pub(super) async fn recall(&mut self, place: &Place, day: &str) -> Result<()> {
+    pub(super) async fn recall(&mut self, place: &StoreFolder, day: &str) -> Result<()> {
         if let Some(path) = self.closed.get(day).filter(|_| !self.recalls(day)) {
             let mut known = KnownDay::get(place, path).await?;
             let slot = self.known.entry(day.to_owned()).or_default();
@@ -214,7 +214,7 @@ impl Contents {
     pub(super) fn checkpoint(&self) -> Manifest {
         let mark = |(&(lane, source, part), &at): (&(u32, u16, u8), &i64)| Mark { lane, source, part, at };
         Manifest {
-            kind: Kind::Checkpoint,
+            kind: ManifestKind::Checkpoint,
             files: self.files.clone(),
             known: self.known.clone(),
             closed: self.closed.clone(),
@@ -238,18 +238,18 @@ pub(super) fn number(path: &str) -> Option<u64> {
 
 /// What is read of a manifest before anything else.
 #[derive(Deserialize)]
-struct Head {
+struct ManifestHead {
     format: u32,
 }
 
 /// Reads one manifest.
-pub(super) async fn load(place: &Place, number: u64) -> Result<Manifest> {
+pub(super) async fn load(place: &StoreFolder, number: u64) -> Result<Manifest> {
     let path = path(number);
     let bytes = place.get(&path).await?;
     let damaged = || Error::user(format!("{path} of the store at {} is damaged", place.name()));
     let unreadable =
         |error| damaged().because(error).hint("restore it from a backup, or replay the log into a new store");
-    let head: Head = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    let head: ManifestHead = serde_json::from_slice(&bytes).map_err(unreadable)?;
     if head.format == FORMAT {
         return serde_json::from_slice(&bytes).map_err(unreadable);
     }
@@ -259,6 +259,6 @@ pub(super) async fn load(place: &Place, number: u64) -> Result<Manifest> {
 }
 
 /// Writes a manifest under the next number, unless that is taken.
-pub(super) async fn create(place: &Place, number: u64, manifest: &Manifest) -> Result<Created> {
+pub(super) async fn create(place: &StoreFolder, number: u64, manifest: &Manifest) -> Result<Created> {
     place.put_new(&path(number), manifest.encode()).await
 }

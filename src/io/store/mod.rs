@@ -4,7 +4,7 @@
 //! Polars and every other reader of Parquet finds its way. Files are named by their content and never changed. What
 //! counts is what the manifests name (`manifest`): a crash between two steps leaves files that nobody reads, and a
 //! manifest is written in one piece or not at all. The engine is deterministic, so after a crash it says the same
-//! again, and the [`Writer`] knows what is stored already: rows are neither lost nor doubled.
+//! again, and the [`StoreWriter`] knows what is stored already: rows are neither lost nor doubled.
 
 mod columns;
 mod compact;
@@ -27,11 +27,11 @@ mod table;
 mod writer;
 
 pub use compact::{Compacted, Keep, compact, compact_over};
-pub use histogram::{Counted, counted, histogram_type, histograms, lists};
+pub use histogram::{StoredHistogram, counted, histogram_type, histograms, lists};
 pub use latency::{Latencies, latencies, latency_in, latency_type};
 pub use manifest::StoredFile;
-pub use place::{Place, probe};
+pub use place::{StoreFolder, probe};
 pub use quality::Read;
-pub use store::{PaneDay, Selection, Store, sizes};
-pub use table::Table;
-pub use writer::{Every, Writer};
+pub use store::{PaneDay, RowFilter, Store, sizes};
+pub use table::StoreTable;
+pub use writer::{Every, StoreWriter};

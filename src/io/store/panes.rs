@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Float64Builder, ListBuilder, RecordBatch};
 use arrow::datatypes::DataType;
 
-use super::columns::Columns;
-use super::histogram::{Counted, histograms};
+use super::columns::BatchBuilder;
+use super::histogram::{StoredHistogram, histograms};
 use super::labels::reliability;
 use super::latency::{Latencies, latencies};
 use super::state;
@@ -36,7 +36,7 @@ pub(super) struct PaneRow {
     rows: u64,
     missing: u64,
     nan: u64,
-    histogram: Option<Counted>,
+    histogram: Option<StoredHistogram>,
     latency: Option<Latencies>,
     sums: Option<(i128, i128)>,
     answers: Option<Rates>,
@@ -94,7 +94,7 @@ fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic, rest: Vec<u8>) -> V
         rows: histogram.rows(),
         missing: histogram.missing,
         nan: histogram.nan,
-        histogram: Some(Counted::numeric(histogram, &column.cut, plan.metrics.bins)),
+        histogram: Some(StoredHistogram::numeric(histogram, &column.cut, plan.metrics.bins)),
         sums: Some((histogram.sum, histogram.sum_sq)),
         ..row.clone()
     });
@@ -103,7 +103,7 @@ fn of_traffic(plan: &Plan, row: &PaneRow, traffic: &Traffic, rest: Vec<u8>) -> V
         column: column.name.clone(),
         rows: category.rows(),
         missing: category.missing,
-        histogram: Some(Counted::categorical(category)),
+        histogram: Some(StoredHistogram::categorical(category)),
         ..row.clone()
     });
     let latency = (traffic.latency.n() > 0).then(|| PaneRow {
@@ -125,7 +125,7 @@ pub(super) fn panes(rows: &[PaneRow]) -> RecordBatch {
         move |row: &PaneRow| row.labels.as_ref().map(|all| of(all).value()).filter(|sum| sum.is_finite())
     };
     let bytes = |all: Vec<Option<Vec<u8>>>| Arc::new(all.iter().map(Option::as_deref).collect::<BinaryArray>());
-    Columns::of(rows)
+    BatchBuilder::of(rows)
         .time("pane_start", |row| row.start)
         .time("pane_end", |row| row.end)
         .text("model", |row| &row.model)
@@ -200,7 +200,7 @@ pub(super) fn columns_of(plan: &Plan, since: Micros) -> Vec<ColumnRow> {
 
 /// Rows as columns.
 pub(super) fn columns(rows: &[ColumnRow]) -> RecordBatch {
-    Columns::of(rows)
+    BatchBuilder::of(rows)
         .time("since", |row| row.since)
         .text("plan", |row| &row.plan)
         .text("column", |row| &row.name)

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// A folder of an object store.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct StoreFolder {
     objects: Arc<dyn ObjectStore>,
     root: Path,
     name: String,
@@ -34,7 +34,7 @@ pub enum Created {
     Known,
 }
 
-impl Place {
+impl StoreFolder {
     /// The place that a path or a URL names. A directory must exist.
     pub fn open(url: &str) -> Result<Self> {
         match url.split_once("://") {
@@ -217,7 +217,7 @@ pub(crate) fn encoded(name: &str) -> String {
 
 /// A bucket, as the variables `AWS_…` say. A server that does not answer is told of within some 15 seconds.
 #[cfg(feature = "s3")]
-fn bucket(url: &str) -> Result<Place> {
+fn bucket(url: &str) -> Result<StoreFolder> {
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
     use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 
@@ -238,11 +238,11 @@ fn bucket(url: &str) -> Result<Place> {
             .hint("write s3://bucket/folder; the variables AWS_… say where that is and who asks")
     })?;
     let folder = url.splitn(4, '/').nth(3).unwrap_or_default();
-    Ok(Place::over(Arc::new(objects), Path::from(folder), url))
+    Ok(StoreFolder::over(Arc::new(objects), Path::from(folder), url))
 }
 
 #[cfg(not(feature = "s3"))]
-fn bucket(url: &str) -> Result<Place> {
+fn bucket(url: &str) -> Result<StoreFolder> {
     Err(Error::user(format!("cannot open {url}: this haldane was built without buckets"))
         .hint("build it with `--features s3`, or give a directory"))
 }
@@ -253,7 +253,7 @@ fn bucket(url: &str) -> Result<Place> {
 /// When any of that fails, with what to do.
 pub fn probe(url: &str) -> Result<()> {
     const NAME: &str = "_probe";
-    let place = Place::create(url)?;
+    let place = StoreFolder::create(url)?;
     wait(async {
         place.put(NAME, Bytes::from_static(b"haldane")).await?;
         place.get(NAME).await?;

@@ -10,7 +10,7 @@ use super::file;
 use super::manifest::StoredFile;
 use super::panes;
 use super::place::encoded;
-use super::table::Table;
+use super::table::StoreTable;
 use crate::error::Result;
 use crate::event::{Micros, stable_hash};
 use crate::format::Version;
@@ -19,7 +19,7 @@ use crate::plan::Plan;
 
 /// Rows of one table, day and model.
 pub(super) struct Portion {
-    table: Table,
+    table: StoreTable,
     date: String,
     model: String,
     from: Micros,
@@ -34,7 +34,7 @@ type Timed<R> = ((Micros, Micros), Vec<R>);
 
 /// Rows by day and model, in order.
 pub(super) fn split<R: Clone>(
-    table: Table,
+    table: StoreTable,
     rows: &[R],
     of: impl Fn(&R) -> (String, Micros, Micros),
     batch: fn(&[R]) -> RecordBatch,
@@ -72,7 +72,7 @@ impl Portion {
         let rows: Vec<_> = partials.iter().flat_map(|partial| panes::rows_of(plan, &partial.open(plan))).collect();
         let from = rows.iter().map(|row| row.start).min().unwrap_or_default();
         let to = rows.iter().map(|row| row.end).max().unwrap_or_default();
-        Self { table: Table::Panes, date, model, from, to, rows: panes::panes(&rows) }
+        Self { table: StoreTable::Panes, date, model, from, to, rows: panes::panes(&rows) }
     }
 
     /// The file of its rows.
@@ -84,7 +84,7 @@ impl Portion {
 
 /// Sorted rows as a file that is named by its content.
 pub(super) fn file_of(
-    table: Table,
+    table: StoreTable,
     (date, model): (&str, &str),
     (from, to): (Micros, Micros),
     rows: &RecordBatch,

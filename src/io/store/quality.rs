@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
 
-use super::columns::Columns;
+use super::columns::BatchBuilder;
 use crate::batch::EventBatch;
 use crate::event::{Micros, Poison, Reject};
-use crate::scan::{Counts, Tally};
+use crate::scan::{LaneCounts, StreamCounts};
 
 /// What one step read of one stream, beyond what is stored already.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Read<'a> {
     /// The good rows.
     pub batch: Option<&'a EventBatch>,
     /// What the lane had counted before and after the step.
-    pub counts: (Counts, Counts),
+    pub counts: (LaneCounts, LaneCounts),
     /// The next offset to read.
     pub next_offset: i64,
 }
@@ -58,7 +58,7 @@ impl QualityRow {
     }
 
     /// Takes what a scan that runs apart has counted since it told so before. One of another group began anew.
-    pub(super) fn tallied(&mut self, before: &Tally, now: &Tally) {
+    pub(super) fn tallied(&mut self, before: &StreamCounts, now: &StreamCounts) {
         self.rows += now.rows.saturating_sub(before.rows);
         self.late += now.late.saturating_sub(before.late);
         self.duplicates += now.duplicates.saturating_sub(before.duplicates);
@@ -79,7 +79,7 @@ impl QualityRow {
 
 /// Rows as columns.
 pub(super) fn quality(rows: &[QualityRow]) -> RecordBatch {
-    let columns = Columns::of(rows)
+    let columns = BatchBuilder::of(rows)
         .time("time", |row| row.time)
         .text("topic", |row| &row.topic)
         .small("lane", |row| row.lane)

@@ -4,7 +4,7 @@
 use arrow::array::RecordBatch;
 use serde::Serialize;
 
-use super::columns::Columns;
+use super::columns::BatchBuilder;
 use crate::verdict::decision::Evidence;
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
@@ -24,7 +24,7 @@ fn named(value: &impl Serialize) -> String {
 /// Where rollouts stood.
 pub(super) fn verdicts(states: &[RolloutState]) -> RecordBatch {
     let kind = |state: &RolloutState| if state.judged_upto.1 == 0 { "traffic" } else { "quality" };
-    Columns::of(states)
+    BatchBuilder::of(states)
         .time("time", |state| state.judged_upto.0.max(0))
         .text("kind", kind)
         .text("rollout", |state| &state.rollout)
@@ -55,7 +55,7 @@ pub(super) fn without_memory(state: &RolloutState) -> RolloutState {
 
 /// Decisions.
 pub(super) fn decisions(decisions: &[Decision]) -> RecordBatch {
-    Columns::of(decisions)
+    BatchBuilder::of(decisions)
         .time("time", |decision| decision.time)
         .text("id", |decision| &decision.id)
         .text("rollout", |decision| &decision.rollout)
@@ -83,7 +83,7 @@ pub(super) fn decisions(decisions: &[Decision]) -> RecordBatch {
 }
 
 fn evidence(evidence: &[&Evidence]) -> RecordBatch {
-    Columns::of(evidence)
+    BatchBuilder::of(evidence)
         .text("rule", |one| one.rule.as_str())
         .text("metric", |one| &one.metric)
         .text("column", |one| &one.column)
@@ -105,7 +105,7 @@ fn evidence(evidence: &[&Evidence]) -> RecordBatch {
 
 /// Commands and what became of them.
 pub(super) fn commands(results: &[CommandResult]) -> RecordBatch {
-    Columns::of(results)
+    BatchBuilder::of(results)
         .time("time", |result| result.command.at)
         .text("id", |result| &result.command.id)
         .text("rollout", |result| &result.command.rollout)

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 
-use super::histogram::{Counted, counted};
+use super::histogram::{StoredHistogram, counted};
 use crate::error::{Error, Result};
 use crate::event::Micros;
-use crate::output::Cells;
+use crate::output::CellReader;
 use crate::plan::Plan;
 use crate::scan::frame::Frame;
 use crate::scan::{Body, Inputs, Partial};
@@ -34,7 +34,7 @@ type PaneKey = (Micros, String, String, String, u32);
 
 /// The partials of a file, and how many of them are not of this plan, or of a release that did not store them whole.
 pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>, u64)> {
-    let cells = Cells::of(batch);
+    let cells = CellReader::of(batch);
     let (pane, lane, kind) = (cells.time("pane_start")?, cells.small("lane")?, cells.text("kind")?);
     let [version, segment, topic, column] =
         [cells.text("version")?, cells.text("segment")?, cells.text("topic")?, cells.text("column")?];
@@ -88,7 +88,7 @@ impl PaneColumns<'_> {
         match body {
             Body::Traffic(traffic) => {
                 for (place, histogram) in traffic.numeric.iter_mut().enumerate() {
-                    let Counted { counts, far, .. } = counted(self.histograms?, *bins?.get(&place)?)?;
+                    let StoredHistogram { counts, far, .. } = counted(self.histograms?, *bins?.get(&place)?)?;
                     histogram.counts = counts;
                     // An earlier release kept tails with the rest.
                     histogram.tails = far.map_or_else(|| std::mem::take(&mut histogram.tails), |far| far.tails);

@@ -10,13 +10,13 @@ use object_store::path::Path;
 use super::file;
 use super::known::KnownDay;
 use super::manifest::{Contents, StoredFile};
-use super::place::{Place, wait};
+use super::place::{StoreFolder, wait};
 use super::state;
-use super::table::Table;
+use super::table::StoreTable;
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::judge::WindowRow;
-use crate::output::{Cells, window_rows};
+use crate::output::{CellReader, window_rows};
 use crate::plan::Plan;
 use crate::scan::Partial;
 use crate::verdict::{CommandResult, Decision, RolloutState};
@@ -24,7 +24,7 @@ use crate::verdict::{CommandResult, Decision, RolloutState};
 /// A store that is read. Its calls wait for the object store, so they must not be made on a thread of an async runtime.
 #[derive(Debug, Clone)]
 pub struct Store {
-    place: Place,
+    place: StoreFolder,
 }
 
 /// A day.
@@ -43,7 +43,7 @@ pub struct PaneDay {
 
 /// Which rows are wanted; by default all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct RowFilter {
     /// Of this model only.
     pub model: Option<String>,
     /// Not before this time: of a window, its start; else when it was decided, judged or asked for.
@@ -52,7 +52,7 @@ pub struct Selection {
     pub to: Option<Micros>,
 }
 
-impl Selection {
+impl RowFilter {
     fn may_hold(&self, file: &StoredFile) -> bool {
         self.model.as_ref().is_none_or(|model| *model == file.model)
             && self.from.is_none_or(|from| from <= file.to)
@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// When there is none.
     pub fn open(url: &str) -> Result<Self> {
-        Self::at(Place::open(url)?)
+        Self::at(StoreFolder::open(url)?)
     }
 
     /// A store that may yet be empty: its pipeline has only begun.
@@ -80,12 +80,12 @@ impl Store {
     /// # Errors
     /// When its place cannot be reached.
     pub fn reach(url: &str) -> Result<Self> {
-        Ok(Self::reached(Place::open(url)?))
+        Ok(Self::reached(StoreFolder::open(url)?))
     }
 
     /// A store that may yet be empty, at a place that was reached.
     #[must_use]
-    pub fn reached(place: Place) -> Self {
+    pub fn reached(place: StoreFolder) -> Self {
         Self { place }
     }
 
@@ -94,10 +94,10 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn over(objects: Arc<dyn ObjectStore>) -> Result<Self> {
-        Self::at(Place::over(objects, Path::default(), "memory"))
+        Self::at(StoreFolder::over(objects, Path::default(), "memory"))
     }
 
-    fn at(place: Place) -> Result<Self> {
+    fn at(place: StoreFolder) -> Result<Self> {
         let store = Self { place };
         if store.contents()?.pipeline.is_none() {
             return Err(Error::user(format!("there is no store at {}", store.place.name()))
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Where it is.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &StoreFolder {
         &self.place
     }
 
@@ -156,7 +156,7 @@ impl Store {
 
     /// The rows of a table as columns, one batch a file, of every file that may hold selected rows (and so other rows
     /// too).
-    pub fn batches(&self, table: Table, which: &Selection) -> Result<Vec<RecordBatch>> {
+    pub fn batches(&self, table: StoreTable, which: &RowFilter) -> Result<Vec<RecordBatch>> {
         wait(async {
             let files = Contents::read(&self.place).await?.files;
             let mut batches = Vec::new();
@@ -168,12 +168,12 @@ impl Store {
     }
 
     /// Panes day by day, as the engine held them under this plan.
-    pub fn pane_days(&self, plan: &Plan, which: &Selection) -> Result<impl Iterator<Item = Result<PaneDay>>> {
+    pub fn pane_days(&self, plan: &Plan, which: &RowFilter) -> Result<impl Iterator<Item = Result<PaneDay>>> {
         let mut days: BTreeMap<Micros, Vec<StoredFile>> = BTreeMap::new();
         // What came of records is of no model, and of every one.
-        let of_all = Selection { model: Some(String::new()), ..which.clone() };
+        let of_all = RowFilter { model: Some(String::new()), ..which.clone() };
         let is_wanted = |file: &StoredFile| which.may_hold(file) || of_all.may_hold(file);
-        for file in self.files()?.into_iter().filter(|file| file.table == Table::Panes && is_wanted(file)) {
+        for file in self.files()?.into_iter().filter(|file| file.table == StoreTable::Panes && is_wanted(file)) {
             days.entry((file.from.div_euclid(DAY) + 1) * DAY).or_default().push(file);
         }
         let read = move |(end, files): (Micros, Vec<StoredFile>)| {
@@ -191,9 +191,9 @@ impl Store {
     }
 
     /// Results by window, every revision, in the order of (window, model, version, …).
-    pub fn windows(&self, which: &Selection) -> Result<Vec<WindowRow>> {
+    pub fn windows(&self, which: &RowFilter) -> Result<Vec<WindowRow>> {
         let mut rows = Vec::new();
-        for batch in self.batches(Table::Windows, which)? {
+        for batch in self.batches(StoreTable::Windows, which)? {
             let all = window_rows(&batch)?.into_iter();
             rows.extend(all.filter(|row| which.holds(&row.model, row.window_start)));
         }
@@ -202,7 +202,7 @@ impl Store {
     }
 
     /// Results by window, of each one the last revision.
-    pub fn final_windows(&self, which: &Selection) -> Result<Vec<WindowRow>> {
+    pub fn final_windows(&self, which: &RowFilter) -> Result<Vec<WindowRow>> {
         let mut rows = self.windows(which)?;
         // The last of equals stays: from the back, the first.
         rows.reverse();
@@ -212,27 +212,27 @@ impl Store {
     }
 
     /// Decisions by time, each with everything it says.
-    pub fn decisions(&self, which: &Selection) -> Result<Vec<Decision>> {
+    pub fn decisions(&self, which: &RowFilter) -> Result<Vec<Decision>> {
         let key = |one: &Decision| (one.time, one.rollout.clone(), one.candidate.clone(), one.sequence);
-        let mut decisions = self.records::<Decision>(Table::Decisions)?;
+        let mut decisions = self.records::<Decision>(StoreTable::Decisions)?;
         decisions.retain(|one| which.holds(&one.model, one.time));
         decisions.sort_by_key(key);
         Ok(decisions)
     }
 
     /// Where rollouts stood, by the time of the judgement; without what guards remember.
-    pub fn verdicts(&self, which: &Selection) -> Result<Vec<RolloutState>> {
+    pub fn verdicts(&self, which: &RowFilter) -> Result<Vec<RolloutState>> {
         let key = |one: &RolloutState| (one.judged_upto, one.rollout.clone(), one.candidate.clone(), one.sequence);
-        let mut states = self.records::<RolloutState>(Table::Verdicts)?;
+        let mut states = self.records::<RolloutState>(StoreTable::Verdicts)?;
         states.retain(|one| which.holds(&one.model, one.judged_upto.0));
         states.sort_by_key(key);
         Ok(states)
     }
 
     /// What became of commands, by the time they were given. Commands for every model are of all.
-    pub fn commands(&self, which: &Selection) -> Result<Vec<CommandResult>> {
-        let mut results = self.records::<CommandResult>(Table::Commands)?;
-        let any_model = Selection { model: None, ..which.clone() };
+    pub fn commands(&self, which: &RowFilter) -> Result<Vec<CommandResult>> {
+        let mut results = self.records::<CommandResult>(StoreTable::Commands)?;
+        let any_model = RowFilter { model: None, ..which.clone() };
         results.retain(|one| {
             let which = if one.command.model.is_empty() { &any_model } else { which };
             which.holds(&one.command.model, one.command.at)
@@ -242,10 +242,10 @@ impl Store {
     }
 
     /// Whole records of a table, which is small.
-    fn records<T: serde::de::DeserializeOwned>(&self, table: Table) -> Result<Vec<T>> {
+    fn records<T: serde::de::DeserializeOwned>(&self, table: StoreTable) -> Result<Vec<T>> {
         let mut records = Vec::new();
-        for batch in self.batches(table, &Selection::default())? {
-            let body = Cells::of(&batch).text("body")?;
+        for batch in self.batches(table, &RowFilter::default())? {
+            let body = CellReader::of(&batch).text("body")?;
             for row in 0..batch.num_rows() {
                 let record = serde_json::from_str(&body(row)).map_err(|error| {
                     Error::user(format!("a record of {} cannot be read", table.name()))
@@ -275,8 +275,8 @@ fn identity(row: &WindowRow) -> (Micros, Micros, [&str; 8]) {
 }
 
 /// How many rows and bytes each table has, and in how many files.
-pub fn sizes(files: &[StoredFile]) -> BTreeMap<Table, (u64, u64, u64)> {
-    let mut sizes: BTreeMap<Table, (u64, u64, u64)> = BTreeMap::new();
+pub fn sizes(files: &[StoredFile]) -> BTreeMap<StoreTable, (u64, u64, u64)> {
+    let mut sizes: BTreeMap<StoreTable, (u64, u64, u64)> = BTreeMap::new();
     for file in files {
         let size = sizes.entry(file.table).or_default();
         *size = (size.0 + 1, size.1 + file.rows, size.2 + file.bytes);

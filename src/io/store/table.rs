@@ -10,7 +10,7 @@ use crate::output::window_schema;
 /// A table of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Table {
+pub enum StoreTable {
     /// Results: one metric of one column in one window.
     Windows,
     /// Where each rollout stood after each judgement and command.
@@ -27,7 +27,7 @@ pub enum Table {
     Quality,
 }
 
-impl Table {
+impl StoreTable {
     /// Every table.
     pub const ALL: [Self; 7] =
         [Self::Windows, Self::Verdicts, Self::Decisions, Self::Commands, Self::Panes, Self::Columns, Self::Quality];

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::known::Said;
+use super::known::LastRevision;
 use super::manifest::{self, Contents, Manifest, Mark};
 use super::mark::{self, LATE, OFFSETS, REPEATS, ROWS};
 use super::panes::{self, ColumnRow};
-use super::place::{Created, Place, wait};
+use super::place::{Created, StoreFolder, wait};
 use super::portion::{Portion, by_folder, date, split};
 use super::quality::{self, QualityRow, Read};
 use super::rows;
-use super::table::Table;
+use super::table::StoreTable;
 use crate::engine::Effects;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Poison, Reject, SECOND, stable_hash};
@@ -28,7 +28,7 @@ use crate::judge::{SealedPartial, WindowRow};
 use crate::output::window_batch;
 use crate::plan::Plan;
 use crate::scan::frame::EXPOSURE;
-use crate::scan::{Partial, Tally};
+use crate::scan::{Partial, StreamCounts};
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
 /// A row of a pane holds a thousand bins, and counts for so many others.
@@ -54,8 +54,8 @@ impl Default for Every {
 
 /// Writes one store. There is one writer at a time: a second one is noticed at its first flush.
 #[derive(Debug)]
-pub struct Writer {
-    place: Place,
+pub struct StoreWriter {
+    place: StoreFolder,
     plan: Arc<Plan>,
     every: Every,
     /// What is stored, and what is going to be.
@@ -76,7 +76,7 @@ pub struct Writer {
     /// Next offsets as they were stored when the store was opened, by stream.
     counted: BTreeMap<(u16, u32), i64>,
     /// What a scan had counted of a stream when it was taken last.
-    tallies: BTreeMap<(u16, u32), Tally>,
+    tallies: BTreeMap<(u16, u32), StreamCounts>,
 }
 
 /// A manifest, and what is in its files.
@@ -100,28 +100,28 @@ impl PendingRecords {
     }
 }
 
-impl Writer {
+impl StoreWriter {
     /// Opens the store of a pipeline, and makes it where it is missing.
     ///
     /// # Errors
     /// When it cannot be reached, is damaged, or holds the results of another pipeline.
     pub fn open(url: &str, plan: &Arc<Plan>, every: Every) -> Result<Self> {
-        Self::at(Place::create(url)?, plan, every)
+        Self::at(StoreFolder::create(url)?, plan, every)
     }
 
     /// Opens the store of a pipeline in an object store that is at hand.
     ///
     /// # Errors
-    /// As [`Writer::open`].
+    /// As [`StoreWriter::open`].
     pub fn over(objects: Arc<dyn ObjectStore>, plan: &Arc<Plan>, every: Every) -> Result<Self> {
-        Self::at(Place::over(objects, Path::default(), "memory"), plan, every)
+        Self::at(StoreFolder::over(objects, Path::default(), "memory"), plan, every)
     }
 
     /// Opens the store of a pipeline at a place.
     ///
     /// # Errors
-    /// As [`Writer::open`].
-    pub fn at(place: Place, plan: &Arc<Plan>, every: Every) -> Result<Self> {
+    /// As [`StoreWriter::open`].
+    pub fn at(place: StoreFolder, plan: &Arc<Plan>, every: Every) -> Result<Self> {
         let pipeline = plan.name.as_str();
         let contents = wait(Contents::read(&place))?;
         if let Some(other) = contents.pipeline.as_deref().filter(|other| *other != pipeline) {
@@ -162,7 +162,7 @@ impl Writer {
     /// Takes what a step gave rise to, and writes what has waited long enough.
     ///
     /// # Errors
-    /// As [`Writer::flush`].
+    /// As [`StoreWriter::flush`].
     pub fn keep(&mut self, effects: &Effects) -> Result<()> {
         self.take(effects);
         if self.is_due() { self.flush() } else { Ok(()) }
@@ -198,7 +198,7 @@ impl Writer {
         self.counted.get(&(source, lane)).copied().unwrap_or(0)
     }
 
-    /// Takes what was read of a stream, beyond [`Writer::counted_upto`].
+    /// Takes what was read of a stream, beyond [`StoreWriter::counted_upto`].
     pub fn read(&mut self, read: &Read<'_>) {
         if read.next_offset > self.counted_upto(read.source, read.lane) {
             self.reading(read.source, read.lane).read(read);
@@ -215,7 +215,7 @@ impl Writer {
 
     /// Takes what a scan that runs apart has counted of a stream from its first record on. What is stored of it is
     /// recognised by its position.
-    pub fn tally(&mut self, source: u16, lane: u32, now: &Tally) {
+    pub fn tally(&mut self, source: u16, lane: u32, now: &StreamCounts) {
         let stored = self.contents.marks.get(&(lane, source, OFFSETS)).copied().unwrap_or(0);
         let before = self.tallies.get(&(source, lane)).cloned().or_else(|| self.stored_tally(source, lane, stored));
         let known = before.as_ref().map_or(stored, |before| before.next_offset);
@@ -230,10 +230,10 @@ impl Writer {
     }
 
     /// What a scan had counted of a stream at the offset that is stored.
-    fn stored_tally(&self, source: u16, lane: u32, next_offset: i64) -> Option<Tally> {
+    fn stored_tally(&self, source: u16, lane: u32, next_offset: i64) -> Option<StreamCounts> {
         let mark = |part: u8| self.contents.marks.get(&(lane, source, part)).map(|&n| n.unsigned_abs());
         let by_reason = Poison::ALL.into_iter().filter_map(|reason| Some((reason, mark(mark::refused(reason))?)));
-        let stored = Tally {
+        let stored = StreamCounts {
             next_offset,
             rows: mark(ROWS).unwrap_or(0),
             late: mark(LATE).unwrap_or(0),
@@ -346,12 +346,12 @@ impl Writer {
         let of_decision = |one: &Decision| (one.model.clone(), one.time, one.time);
         let of_result = |one: &CommandResult| (one.command.model.clone(), one.command.at, one.command.at);
         [
-            split(Table::Windows, &windows, of_window, window_batch),
-            split(Table::Verdicts, &states, of_state, rows::verdicts),
-            split(Table::Decisions, &decisions, of_decision, rows::decisions),
-            split(Table::Commands, &results, of_result, rows::commands),
-            split(Table::Quality, &readings, |row| (String::new(), row.time, row.time), quality::quality),
-            split(Table::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
+            split(StoreTable::Windows, &windows, of_window, window_batch),
+            split(StoreTable::Verdicts, &states, of_state, rows::verdicts),
+            split(StoreTable::Decisions, &decisions, of_decision, rows::decisions),
+            split(StoreTable::Commands, &results, of_result, rows::commands),
+            split(StoreTable::Quality, &readings, |row| (String::new(), row.time, row.time), quality::quality),
+            split(StoreTable::Columns, &columns, |row| (String::new(), row.since, row.since), panes::columns),
         ]
         .into_iter()
         .flatten()
@@ -385,7 +385,7 @@ impl Writer {
         for rows in std::mem::take(&mut self.judged) {
             let WindowRow { window_start: start, window_end: end, ref coverage, revision, .. } = rows[0];
             let (day, judged) = (date(start), (start, end, coverage.is_some()));
-            let mut said = Said::by(&rows, revision);
+            let mut said = LastRevision::by(&rows, revision);
             let stored = &mut self.contents.known.entry(day.clone()).or_default().judgements;
             if let Some(last) = stored.get(&judged) {
                 // Less data than stored: the engine is on its way again to what it said before.
@@ -403,16 +403,16 @@ impl Writer {
 
     fn fresh_records(&mut self) -> PendingRecords {
         let mut all = std::mem::take(&mut self.records);
-        all.states.retain(|one| self.is_news(one.judged_upto.0, (Table::Verdicts, one)));
-        all.decisions.retain(|one| self.is_news(one.time, (Table::Decisions, &one.id)));
-        all.results.retain(|one| self.is_news(one.command.at, (Table::Commands, one)));
+        all.states.retain(|one| self.is_news(one.judged_upto.0, (StoreTable::Verdicts, one)));
+        all.decisions.retain(|one| self.is_news(one.time, (StoreTable::Decisions, &one.id)));
+        all.results.retain(|one| self.is_news(one.command.at, (StoreTable::Commands, one)));
         all
     }
 
     fn fresh_panes(&mut self) -> Vec<SealedPartial> {
         let mut panes = std::mem::take(&mut self.panes);
         for partial in std::mem::take(&mut self.exposures) {
-            if self.is_news(partial.pane, (Table::Panes, partial.lane, &partial.group, &partial.body)) {
+            if self.is_news(partial.pane, (StoreTable::Panes, partial.lane, &partial.group, &partial.body)) {
                 panes.push(SealedPartial::new(&partial));
             }
         }

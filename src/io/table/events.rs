@@ -8,11 +8,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
-use super::{Chunk, Chunks, Column, Table, TableContents, example};
+use super::{Chunk, Chunks, Table, TableColumn, TableContents, example};
 use crate::batch::EventBatch;
 use crate::error::{Error, Result};
 use crate::kafka::ports::Schemas;
-use crate::plan::{Plan, Role, SourcePlan};
+use crate::plan::{ColumnRole, Plan, SourcePlan};
 use crate::replay::events::EventFile;
 
 /// What a column of such a table holds of each event.
@@ -50,7 +50,8 @@ impl EventField {
     /// What events of the source have.
     fn all(plan: &Plan, source: &SourcePlan) -> Vec<Self> {
         let mapping = &source.mapping;
-        let is_scored = |at: usize| mapping.class_scores.is_some() && plan.columns.numeric[at].role == Role::Score;
+        let is_scored =
+            |at: usize| mapping.class_scores.is_some() && plan.columns.numeric[at].role == ColumnRole::Score;
         let numeric = mapping.numeric.iter().enumerate().filter(|(at, field)| field.is_some() || is_scored(*at));
         let categorical = mapping.categorical.iter().enumerate().filter(|(_, path)| path.is_some());
         let one = [
@@ -136,7 +137,7 @@ impl Table {
         let fields = EventField::all(plan, &plan.sources[0]);
         let column = |(at, field): (usize, &EventField)| {
             let name = field.to_string();
-            (Column { path: vec![name.clone()], name, data_type: DataType::Null, inside: None }, vec![at])
+            (TableColumn { path: vec![name.clone()], name, data_type: DataType::Null, inside: None }, vec![at])
         };
         let columns = fields.iter().enumerate().map(column).collect();
         let contents = TableContents::Events(EventTable { file, fields });

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
-use super::{Chunk, Column, Table};
+use super::{Chunk, Table, TableColumn};
 use crate::decode::element::{leads, pick};
-use crate::plan::{Path, Step};
+use crate::plan::{Path, PathStep};
 
 /// The column that another stands in, and the way to it from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Inside {
     /// Name of the outer column.
     pub(super) column: String,
     /// The way on.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<PathStep>,
 }
 
 impl Table {
@@ -29,7 +29,7 @@ impl Table {
             let Some(outer) = found.map(|at| &self.columns[at]) else { continue };
             if leads(&outer.data_type, steps) {
                 let inside = Inside { column: outer.name.clone(), steps: steps.to_vec() };
-                let column = Column { name, inside: Some(inside), ..outer.clone() };
+                let column = TableColumn { name, inside: Some(inside), ..outer.clone() };
                 self.columns.push(column);
             }
         }
@@ -39,13 +39,13 @@ impl Table {
 
 /// The columns asked for, out of those that they stand in: for each which of these, and the way on.
 #[derive(Debug)]
-pub(super) struct Insides(Vec<(usize, Vec<Step>)>);
+pub(super) struct Insides(Vec<(usize, Vec<PathStep>)>);
 
 impl Insides {
     /// The columns to read for these, each once, and how these are found in them.
-    pub(super) fn of(columns: &[&Column]) -> (Vec<String>, Self) {
+    pub(super) fn of(columns: &[&TableColumn]) -> (Vec<String>, Self) {
         let mut outer: Vec<String> = Vec::new();
-        let place = |column: &&Column| {
+        let place = |column: &&TableColumn| {
             let name = column.outer();
             let steps = column.inside.as_ref().map_or_else(Vec::new, |inside| inside.steps.clone());
             let at = outer.iter().position(|known| known == name).unwrap_or_else(|| {
@@ -60,7 +60,7 @@ impl Insides {
 
     /// The columns asked for. A text that is no list has no elements.
     pub(super) fn within(&self, chunk: Chunk) -> Chunk {
-        let array = |(at, steps): &(usize, Vec<Step>)| -> ArrayRef {
+        let array = |(at, steps): &(usize, Vec<PathStep>)| -> ArrayRef {
             let outer = &chunk.arrays[*at];
             if steps.is_empty() || !leads(outer.data_type(), steps) {
                 return Arc::clone(outer);

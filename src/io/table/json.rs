@@ -9,11 +9,11 @@ use arrow::array::{ArrayRef, StringBuilder};
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value};
 
-use super::kept::{KEPT_BYTES, Keeper, RefusedSoFar};
-use super::{Chunk, Column, Table, TableContents, example};
+use super::kept::{ChunkBuilder, KEPT_BYTES, RefusedSoFar};
+use super::{Chunk, Table, TableColumn, TableContents, example};
 use crate::decode::object::object;
 use crate::error::{Error, Result};
-use crate::files::columns::Place;
+use crate::files::columns::RowPosition;
 use crate::files::records::Records;
 use crate::replay::BATCH_ROWS;
 
@@ -39,14 +39,14 @@ struct TopicFields {
     /// By their path: in which order fields came, and whether any value is no list.
     fields: BTreeMap<Vec<String>, (usize, bool)>,
     /// Of a small file.
-    kept: Option<Keeper>,
+    kept: Option<ChunkBuilder>,
 }
 
 impl TopicFields {
     /// Takes in an event.
     fn take(&mut self, event: &Map<String, Value>) {
         self.note(event, &[]);
-        self.kept.iter_mut().for_each(Keeper::end_row);
+        self.kept.iter_mut().for_each(ChunkBuilder::end_row);
     }
 
     /// Takes in the fields of an object.
@@ -78,14 +78,14 @@ impl TopicFields {
     }
 
     /// The columns as they came; those that hold nothing but lists are said to be lists.
-    fn columns(self) -> Vec<(Column, Vec<usize>)> {
-        let mut columns: Vec<(usize, Column)> = self
+    fn columns(self) -> Vec<(TableColumn, Vec<usize>)> {
+        let mut columns: Vec<(usize, TableColumn)> = self
             .fields
             .into_iter()
             .map(|(path, (at, is_plain))| {
                 let list = || DataType::List(Arc::new(Field::new("item", DataType::Null, true)));
                 let data_type = if is_plain { DataType::Utf8 } else { list() };
-                (at, Column { name: path.join("."), path, data_type, inside: None })
+                (at, TableColumn { name: path.join("."), path, data_type, inside: None })
             })
             .collect();
         columns.sort_by_key(|(at, _)| *at);
@@ -102,13 +102,13 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
     while records.read(&mut record)? {
         if let Some((topic, event)) = event(&record) {
             let known = topics.iter().position(|(known, _)| *known == topic).unwrap_or_else(|| {
-                let kept = Keeper::after(refused.clone());
+                let kept = ChunkBuilder::after(refused.clone());
                 topics.push((topic, TopicFields { kept: Some(kept), ..TopicFields::default() }));
                 topics.len() - 1
             });
             topics[known].1.take(&event);
             let kept = topics.iter().filter_map(|(_, fields)| fields.kept.as_ref());
-            if kept.map(Keeper::bytes).sum::<usize>() > KEPT_BYTES {
+            if kept.map(ChunkBuilder::bytes).sum::<usize>() > KEPT_BYTES {
                 topics.iter_mut().for_each(|(_, fields)| fields.kept = None);
             }
         } else {
@@ -124,14 +124,14 @@ pub(super) fn survey(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Vec<Table
             .hint("each event must be an object, or an envelope with topic and value"));
     }
     let table = |(topic, mut fields): (Option<String>, TopicFields)| {
-        let kept = fields.kept.take().map(Keeper::finish);
+        let kept = fields.kept.take().map(ChunkBuilder::finish);
         Table::of_part(path, topic, TableContents::Json { lines: lines.cloned(), kept }, fields.columns())
     };
     Ok(topics.into_iter().map(table).collect())
 }
 
 fn no_object(path: &Path, records: &Records) -> String {
-    example(path, Place::Line(records.line()), "no JSON object")
+    example(path, RowPosition::Line(records.line()), "no JSON object")
 }
 
 fn records(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Records> {
@@ -139,14 +139,14 @@ fn records(path: &Path, lines: Option<&Arc<[u8]>>) -> Result<Records> {
 }
 
 /// Rows of a file, some at a time.
-pub(super) struct Rows {
+pub(super) struct JsonRows {
     path: Arc<Path>,
     records: Records,
     topic: Option<String>,
     paths: Vec<Vec<String>>,
 }
 
-impl Rows {
+impl JsonRows {
     pub(super) fn open(
         path: &Arc<Path>,
         lines: Option<&Arc<[u8]>>,
@@ -182,7 +182,7 @@ impl Rows {
     }
 }
 
-impl Iterator for Rows {
+impl Iterator for JsonRows {
     type Item = Result<Chunk>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -240,7 +240,8 @@ mod tests {
                 panic!("few lines are kept");
             };
             let paths: Vec<Vec<String>> = table.columns.iter().map(|column| column.path.clone()).collect();
-            let again = Rows::open(&path, Some(&lines), table.topic.clone(), paths.clone()).expect("the same lines");
+            let again =
+                JsonRows::open(&path, Some(&lines), table.topic.clone(), paths.clone()).expect("the same lines");
             let again: Vec<Chunk> = again.collect::<Result<_>>().expect("readable");
             assert_eq!(kept.chunks.len(), again.len());
             let mut refused = 0;

@@ -22,7 +22,7 @@ pub(super) struct KeptChunk {
 
 /// All rows of one topic of a file.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(super) struct TopicRows {
     pub(super) bytes: usize,
     pub(super) chunks: Arc<[KeptChunk]>,
 }
@@ -53,7 +53,7 @@ impl KeptChunk {
 
 /// Keeps cells, as many rows to a chunk as are handed out at once.
 #[derive(Debug, Default)]
-pub(super) struct Keeper {
+pub(super) struct ChunkBuilder {
     /// What all cells take, about.
     bytes: usize,
     cells: BTreeMap<Vec<String>, StringBuilder>,
@@ -62,7 +62,7 @@ pub(super) struct Keeper {
     chunks: Vec<KeptChunk>,
 }
 
-impl Keeper {
+impl ChunkBuilder {
     /// After so many records that could not be read.
     pub(super) fn after(refused: RefusedSoFar) -> Self {
         Self { refused, ..Self::default() }
@@ -113,10 +113,10 @@ impl Keeper {
     }
 
     /// All that was kept.
-    pub(super) fn finish(mut self) -> Kept {
+    pub(super) fn finish(mut self) -> TopicRows {
         if self.rows > 0 || self.refused.n > 0 {
             self.close();
         }
-        Kept { bytes: self.bytes, chunks: self.chunks.into() }
+        TopicRows { bytes: self.bytes, chunks: self.chunks.into() }
     }
 }

@@ -22,9 +22,9 @@ pub use self::events::EventField;
 use self::events::EventTable;
 pub use self::inside::Inside;
 use self::inside::Insides;
-use self::kept::{KEPT_BYTES, Kept};
+use self::kept::{KEPT_BYTES, TopicRows};
 use crate::error::{Error, Result};
-use crate::files::columns::{self, ColumnFile, Place};
+use crate::files::columns::{self, ColumnFile, RowPosition};
 use crate::files::open_columns;
 use crate::replay::BATCH_ROWS;
 
@@ -34,7 +34,7 @@ pub struct Table {
     /// What they are called together: the path of the first, and how many more there are.
     pub path: Arc<Path>,
     /// Their columns, in the order in which files have them; those inside structs and objects have dots in their names.
-    pub columns: Vec<Column>,
+    pub columns: Vec<TableColumn>,
     /// Their topic, when their records are envelopes that name one.
     pub topic: Option<String>,
     parts: Vec<TableFile>,
@@ -42,7 +42,7 @@ pub struct Table {
 
 /// A column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub struct TableColumn {
     /// Its name, with dots between levels.
     pub name: String,
     /// Names from the outside in.
@@ -69,7 +69,7 @@ enum TableContents {
     /// JSON, in memory where it is in no file; the cells of a small file.
     Json {
         lines: Option<Arc<[u8]>>,
-        kept: Option<Kept>,
+        kept: Option<TopicRows>,
     },
     /// What a source of a plan reads of it.
     Events(EventTable),
@@ -163,8 +163,13 @@ impl Table {
     }
 
     /// The table of one file; columns of one name are told apart by numbers.
-    fn of_part(path: &Path, topic: Option<String>, contents: TableContents, found: Vec<(Column, Vec<usize>)>) -> Self {
-        let (mut columns, places): (Vec<Column>, Vec<Vec<usize>>) = found.into_iter().unzip();
+    fn of_part(
+        path: &Path,
+        topic: Option<String>,
+        contents: TableContents,
+        found: Vec<(TableColumn, Vec<usize>)>,
+    ) -> Self {
+        let (mut columns, places): (Vec<TableColumn>, Vec<Vec<usize>>) = found.into_iter().unzip();
         tell_apart(&mut columns);
         let places = columns.iter().map(|column| column.name.clone()).zip(places).collect();
         let path: Arc<Path> = path.into();
@@ -218,7 +223,7 @@ impl Table {
 
     /// The rows of some columns. Several columns may be asked for only once each.
     pub fn chunks(&self, wanted: &[Wanted]) -> Result<Chunks> {
-        let columns: Vec<&Column> = wanted.iter().map(|wanted| &self.columns[wanted.column]).collect();
+        let columns: Vec<&TableColumn> = wanted.iter().map(|wanted| &self.columns[wanted.column]).collect();
         let (outer, insides) = Insides::of(&columns);
         let asked = |name: String| {
             let at = columns.iter().position(|column| column.name == name);
@@ -240,7 +245,7 @@ impl Table {
     }
 }
 
-impl Column {
+impl TableColumn {
     /// The column of the file that it is read from.
     fn outer(&self) -> &str {
         self.inside.as_ref().map_or(&self.name, |inside| &inside.column)
@@ -275,7 +280,7 @@ impl TableFile {
                 Box::new((0..chunks.len()).map(move |at| Ok(chunks[at].chunk(&paths))))
             }
             TableContents::Json { lines, kept: None } => {
-                Box::new(json::Rows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)
+                Box::new(json::JsonRows::open(&self.path, lines.as_ref(), self.topic.clone(), paths())?)
             }
             TableContents::Columns(file) => self.columns(file.as_ref(), &there)?,
             TableContents::Events(events) => {
@@ -317,7 +322,7 @@ impl TableFile {
 }
 
 /// Where a row stands that cannot be read, and why not.
-fn example(path: &Path, place: Place, detail: &str) -> String {
+fn example(path: &Path, place: RowPosition, detail: &str) -> String {
     format!("{}, {place}: {detail}", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
 }
 
@@ -331,7 +336,7 @@ fn with_absent(chunk: Chunk, is_here: &[bool]) -> Chunk {
 }
 
 /// All columns that hold values, those inside structs with the path to them.
-fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<(Column, Vec<usize>)>) {
+fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<(TableColumn, Vec<usize>)>) {
     for (at, field) in fields.iter().enumerate() {
         let path = [path, &[field.name().clone()]].concat();
         let place = [place, &[at]].concat();
@@ -339,14 +344,14 @@ fn leaves(fields: &Fields, path: &[String], place: &[usize], columns: &mut Vec<(
             DataType::Struct(inner) => leaves(inner, &path, &place, columns),
             kind => {
                 let data_type = kind.clone();
-                columns.push((Column { name: path.join("."), path, data_type, inside: None }, place));
+                columns.push((TableColumn { name: path.join("."), path, data_type, inside: None }, place));
             }
         }
     }
 }
 
 /// Numbers columns of one name, from the second one on.
-fn tell_apart(columns: &mut [Column]) {
+fn tell_apart(columns: &mut [TableColumn]) {
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for column in columns {
         let n = known.entry(column.name.clone()).or_default();

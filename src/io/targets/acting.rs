@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::watch::{Event, Watch};
+use super::watch::{AdapterObserver, Event};
 use super::{ActConfig, Subject, Target};
-use crate::act::{Ack, Book, Course, Key, Order, Seen, Step};
+use crate::act::{Acknowledgement, Book, CandidateKey, Course, ObservedShare, Order, Step};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
 use crate::kafka::checkpoint::Stream;
@@ -52,19 +52,19 @@ pub struct Actor<'a> {
     config: &'a ActConfig,
     target: Box<dyn Target>,
     cluster: &'a dyn Cluster,
-    watch: &'a dyn Watch,
+    watch: &'a dyn AdapterObserver,
     consumer: Box<dyn Consumer>,
     producer: Arc<dyn Sink>,
     streams: Vec<Stream>,
     /// Where each stream ended at the start: before that is reached, nothing is known.
     goals: Vec<i64>,
     rollout: String,
-    states: states::Seen,
+    states: states::StateTopic,
     book: Book,
-    courses: BTreeMap<Key, Course>,
+    courses: BTreeMap<CandidateKey, Course>,
     mode: Mode,
     /// Whom it was told of in a dry run, and needs no more steps.
-    told: Vec<Key>,
+    told: Vec<CandidateKey>,
     /// What was done, or would be, in words.
     done: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl<'a> Actor<'a> {
         config: &'a ActConfig,
         target: Box<dyn Target>,
         plan: &Arc<Plan>,
-        (cluster, watch): (&'a dyn Cluster, &'a dyn Watch),
+        (cluster, watch): (&'a dyn Cluster, &'a dyn AdapterObserver),
         mode: Mode,
     ) -> Result<Self> {
         let topics = &cluster.settings().topics;
@@ -109,7 +109,7 @@ impl<'a> Actor<'a> {
             streams,
             goals,
             rollout: plan.policy.rollout.clone(),
-            states: states::Seen::default(),
+            states: states::StateTopic::default(),
             book: Book::new(Arc::clone(plan), config.terms.clone()),
             courses: BTreeMap::new(),
             mode,
@@ -219,7 +219,7 @@ impl<'a> Actor<'a> {
         Ok(rest)
     }
 
-    fn take_step(&mut self, about: &Key, step: Step) -> Result<()> {
+    fn take_step(&mut self, about: &CandidateKey, step: Step) -> Result<()> {
         let subject = self.subject(about);
         let name = self.config.terms.adapter.as_str();
         match step {
@@ -240,7 +240,7 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    fn set(&mut self, subject: &Subject, (from, share_pct): (Seen, f64), decision: &str, again: bool) {
+    fn set(&mut self, subject: &Subject, (from, share_pct): (ObservedShare, f64), decision: &str, again: bool) {
         let about = (subject.model.clone(), subject.candidate.clone());
         let (name, candidate) = (self.config.terms.adapter.as_str(), subject.candidate.as_str());
         let shown = from.share_pct.unwrap_or(0.0);
@@ -268,8 +268,8 @@ impl<'a> Actor<'a> {
     }
 
     /// Says what became of a decision, and returns when the brokers have it.
-    fn say(&mut self, subject: &Subject, ack: &Ack) -> Result<()> {
-        let Ack { decision, status, observed_pct, detail } = ack;
+    fn say(&mut self, subject: &Subject, ack: &Acknowledgement) -> Result<()> {
+        let Acknowledgement { decision, status, observed_pct, detail } = ack;
         let (name, candidate) = (self.config.terms.adapter.as_str(), subject.candidate.as_str());
         let about = (subject.model.clone(), subject.candidate.clone());
         let took = self.book.recorded(&about, decision).map(|recorded| self.now().saturating_sub(recorded));
@@ -300,7 +300,7 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    fn subject(&self, about: &Key) -> Subject {
+    fn subject(&self, about: &CandidateKey) -> Subject {
         let (model, candidate) = about.clone();
         let order = self.courses.get(about).map(Course::order);
         Subject {
@@ -312,7 +312,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    fn unfinished(&self, (_, candidate): &Key, course: &Course) -> Error {
+    fn unfinished(&self, (_, candidate): &CandidateKey, course: &Course) -> Error {
         let decision = course.order().decision().unwrap_or_default();
         let (name, s) = (&self.config.terms.adapter, self.config.timeout.as_secs_f64());
         Error::external(format!("{decision} of {candidate} was not carried out at {name} within {s} s"))
@@ -321,7 +321,7 @@ impl<'a> Actor<'a> {
 }
 
 /// An acknowledgement as it is written to its topic.
-fn written(subject: &Subject, (name, ack): (&str, &Ack), detail: &str) -> commands::Ack {
+fn written(subject: &Subject, (name, ack): (&str, &Acknowledgement), detail: &str) -> commands::Ack {
     commands::Ack {
         decision_id: ack.decision.clone(),
         status: ack.status,

@@ -32,7 +32,7 @@ pub(crate) struct Client {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct HttpRequest {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -41,7 +41,7 @@ pub(crate) struct Question {
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) etag: Option<String>,
     pub(crate) body: String,
@@ -68,14 +68,14 @@ impl Client {
     ///
     /// # Errors
     /// In words, when there is no answer in time.
-    pub(crate) fn ask(&self, question: &Question) -> std::result::Result<Answer, String> {
+    pub(crate) fn ask(&self, question: &HttpRequest) -> std::result::Result<HttpResponse, String> {
         let asked = async { tokio::time::timeout(self.timeout, self.ask_patiently(question)).await };
         let late = |_| format!("no answer within {} s", self.timeout.as_secs_f64());
         let answer = self.runtime.block_on(asked).map_err(late).and_then(|answer| answer);
         answer.map_err(|why| format!("{} {}: {why}", question.method, question.url))
     }
 
-    async fn ask_patiently(&self, question: &Question) -> std::result::Result<Answer, String> {
+    async fn ask_patiently(&self, question: &HttpRequest) -> std::result::Result<HttpResponse, String> {
         let uri: Uri = question.url.parse().map_err(|error| format!("it is no URL: {error}"))?;
         let host = uri.host().ok_or("it is no URL: there is no host in it")?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-fn request(question: &Question, uri: &Uri) -> std::result::Result<Request<Full<Bytes>>, String> {
+fn request(question: &HttpRequest, uri: &Uri) -> std::result::Result<Request<Full<Bytes>>, String> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let mut request = Request::builder()
@@ -112,7 +112,7 @@ fn request(question: &Question, uri: &Uri) -> std::result::Result<Request<Full<B
 async fn exchange<S: Read + Write + Unpin>(
     stream: S,
     request: Request<Full<Bytes>>,
-) -> std::result::Result<Answer, String> {
+) -> std::result::Result<HttpResponse, String> {
     let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| error.to_string())?;
     let answered = async {
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
@@ -120,7 +120,7 @@ async fn exchange<S: Read + Write + Unpin>(
         let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Answer { status, etag, body: String::from_utf8_lossy(&body).into_owned() })
+        Ok(HttpResponse { status, etag, body: String::from_utf8_lossy(&body).into_owned() })
     };
     tokio::pin!(connection, answered);
     tokio::select! {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Subject, Target, Tried};
-use crate::act::{Seen, Trouble};
+use crate::act::{ObservedShare, Trouble};
 use crate::kafka::clock::now;
 
 /// Two programs.
@@ -60,7 +60,7 @@ impl Exec {
 }
 
 impl Target for Exec {
-    fn look(&mut self, subject: &Subject) -> Tried<Seen> {
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare> {
         let printed = self.run(&self.config.look, subject, &[])?;
         let mut lines = printed.lines().map(str::trim);
         let share = lines.next().unwrap_or_default();
@@ -69,10 +69,10 @@ impl Target for Exec {
             return Err(Trouble::Refused(format!("{} printed `{share}`, which is no share", self.config.look[0])));
         };
         let version = lines.next().filter(|version| !version.is_empty()).map(str::to_owned);
-        Ok(Seen { version, share_pct: Some(share_pct), grain_pct: 1e-6, mark: printed })
+        Ok(ObservedShare { version, share_pct: Some(share_pct), grain_pct: 1e-6, mark: printed })
     }
 
-    fn set(&mut self, subject: &Subject, from: &Seen, share_pct: f64) -> Tried<()> {
+    fn set(&mut self, subject: &Subject, from: &ObservedShare, share_pct: f64) -> Tried<()> {
         let share = share_pct.to_string();
         self.run(&self.config.set, subject, &[("HALDANE_SHARE_PCT", &share), ("HALDANE_FROM", from.mark.trim())])?;
         Ok(())
@@ -85,7 +85,7 @@ impl Target for Exec {
 /// When it cannot be started, takes too long, or ends otherwise: then what it says of that.
 pub(crate) fn run(program: Command, timeout: Duration) -> Tried<String> {
     let name = program.get_program().to_string_lossy().into_owned();
-    let Ended { status, said, complaint } = ended(program, timeout)?;
+    let ProgramOutput { status, said, complaint } = ended(program, timeout)?;
     if status.success() {
         return Ok(said);
     }
@@ -100,7 +100,7 @@ pub(crate) fn run(program: Command, timeout: Duration) -> Tried<String> {
 }
 
 /// How a program ended, and what it printed.
-pub(super) struct Ended {
+pub(super) struct ProgramOutput {
     pub(super) status: ExitStatus,
     pub(super) said: String,
     pub(super) complaint: String,
@@ -110,7 +110,7 @@ pub(super) struct Ended {
 ///
 /// # Errors
 /// When it cannot be started, or takes too long.
-pub(super) fn ended(mut program: Command, timeout: Duration) -> Tried<Ended> {
+pub(super) fn ended(mut program: Command, timeout: Duration) -> Tried<ProgramOutput> {
     let name = program.get_program().to_string_lossy().into_owned();
     program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = program.spawn().map_err(|error| Trouble::Refused(format!("cannot start {name}: {error}")))?;
@@ -120,7 +120,7 @@ pub(super) fn ended(mut program: Command, timeout: Duration) -> Tried<Ended> {
         return Err(Trouble::Away(format!("{name} did not end within {} s", timeout.as_secs_f64())));
     };
     let read = |reading: JoinHandle<String>| reading.join().unwrap_or_default();
-    Ok(Ended { status, said: read(said), complaint: read(complaint) })
+    Ok(ProgramOutput { status, said: read(said), complaint: read(complaint) })
 }
 
 pub(super) fn last_line(text: &str) -> &str {
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn exit_codes_say_what_became_of_it() {
-        let seen = Seen { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
+        let seen = ObservedShare { version: None, share_pct: Some(25.0), grain_pct: 1.0, mark: String::new() };
         let set = |script: &str| exec("", script).set(&subject(), &seen, 0.0).expect_err("trouble");
         assert_eq!(set("exit 73"), Trouble::Conflict);
         assert!(matches!(set("exit 65"), Trouble::Unable(_)) && matches!(set("exit 75"), Trouble::Away(_)));

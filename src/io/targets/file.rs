@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::share::ShareConfig;
 use super::{Subject, Target, Tried};
-use crate::act::{Seen, Trouble};
+use crate::act::{ObservedShare, Trouble};
 
 /// A file that holds the share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,13 +36,13 @@ impl File {
 }
 
 impl Target for File {
-    fn look(&mut self, subject: &Subject) -> Tried<Seen> {
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare> {
         let text = self.text()?;
         let said = self.config.share.read(&text, &subject.words())?;
         Ok(self.config.share.seen(said, mark(&text)))
     }
 
-    fn set(&mut self, subject: &Subject, from: &Seen, share_pct: f64) -> Tried<()> {
+    fn set(&mut self, subject: &Subject, from: &ObservedShare, share_pct: f64) -> Tried<()> {
         let text = self.text()?;
         if mark(&text) != from.mark {
             return Err(Trouble::Conflict);

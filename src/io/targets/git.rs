@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::exec::{Ended, ended, last_line, run};
+use super::exec::{ProgramOutput, ended, last_line, run};
 use super::share::ShareConfig;
-use super::words::Words;
+use super::words::Placeholders;
 use super::{Subject, Target, Tried};
-use crate::act::{Seen, Trouble};
+use crate::act::{ObservedShare, Trouble};
 use crate::error::{Error, Result};
 
 /// A file in a git repository.
@@ -78,7 +78,7 @@ impl Git {
     }
 
     /// The newest commit of the branch, and the file in it.
-    fn fetch(&self, words: &Words) -> Tried<(String, String)> {
+    fn fetch(&self, words: &Placeholders) -> Tried<(String, String)> {
         let branch = format!("refs/heads/{}", self.config.branch);
         self.git(["fetch", "--quiet", "--depth=1", "--no-tags", &self.config.url, &branch])
             .map_err(|trouble| Trouble::Away(trouble.why().to_owned()))?;
@@ -88,7 +88,7 @@ impl Git {
     }
 
     /// A commit that changes the file alone, on top of the one that was seen.
-    fn commit(&self, parent: &str, text: &str, words: &Words, message: &str) -> Tried<String> {
+    fn commit(&self, parent: &str, text: &str, words: &Placeholders, message: &str) -> Tried<String> {
         let file = words.fill(&self.config.file);
         let mode = self.git(["ls-tree", parent, "--", &file])?;
         let mode = mode.split_whitespace().next().unwrap_or("100644").to_owned();
@@ -111,14 +111,14 @@ impl Git {
 }
 
 impl Target for Git {
-    fn look(&mut self, subject: &Subject) -> Tried<Seen> {
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare> {
         let words = subject.words();
         let (commit, text) = self.fetch(&words)?;
         let said = self.config.share.read(&text, &words)?;
         Ok(self.config.share.seen(said, commit))
     }
 
-    fn set(&mut self, subject: &Subject, from: &Seen, share_pct: f64) -> Tried<()> {
+    fn set(&mut self, subject: &Subject, from: &ObservedShare, share_pct: f64) -> Tried<()> {
         let words = subject.words();
         let (commit, text) = self.fetch(&words)?;
         if commit != from.mark {
@@ -136,7 +136,7 @@ impl Target for Git {
 }
 
 /// Why a push did not work: the branch has moved, the other side forbids it, or it cannot be reached.
-fn refused(push: &Ended) -> Trouble {
+fn refused(push: &ProgramOutput) -> Trouble {
     let verdict = push.said.lines().find_map(|line| line.strip_prefix('!'));
     match verdict.map(|line| line.replace('\t', " ")) {
         Some(line) if line.contains("[rejected]") || line.contains("cannot lock ref") => Trouble::Conflict,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::{Answer, Client, Question};
-use super::place::Place;
+use super::client::{Client, HttpRequest, HttpResponse};
+use super::place::Locator;
 use super::share::ShareConfig;
-use super::words::Words;
+use super::words::Placeholders;
 use super::{Subject, Target, Tried};
-use crate::act::{Seen, Trouble};
+use crate::act::{ObservedShare, Trouble};
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpConfig {
     /// Which server.
-    pub server: Server,
+    pub server: ServerAddress,
     /// What proves who asks: the word `{token}` in headers. It is read anew each time.
     pub token: Option<Secret>,
     /// Authorities beside the system's.
@@ -30,22 +30,22 @@ pub struct HttpConfig {
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
     /// Shows the share.
-    pub look: Ask,
+    pub look: HttpCall,
     /// Sets the share; `None` where only some shares can be set.
-    pub set: Option<Ask>,
+    pub set: Option<HttpCall>,
     /// Sets it to nothing, where that is another request.
-    pub zero: Option<Ask>,
+    pub zero: Option<HttpCall>,
     /// Where the answer to `look` says the share.
     pub share: ShareConfig,
     /// Where the answer says what names its state; `None`: in its `ETag`.
-    pub mark: Option<Place>,
+    pub mark: Option<Locator>,
     /// Answers that say that somebody else has changed it.
     pub conflicts: Vec<u16>,
 }
 
 /// Which server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Server {
+pub enum ServerAddress {
     /// That of a URL.
     Url(String),
     /// The API of the Kubernetes cluster that this process runs in.
@@ -54,7 +54,7 @@ pub enum Server {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
+pub struct HttpCall {
     /// Method.
     pub method: String,
     /// Path on the server, with words.
@@ -80,8 +80,8 @@ impl Http {
     pub(super) fn open(config: &HttpConfig, timeout: Duration) -> Result<Self> {
         let (mut token, mut ca) = (config.token.clone(), config.ca.clone());
         let url = match &config.server {
-            Server::Url(url) => url.trim_end_matches('/').to_owned(),
-            Server::Kubernetes => {
+            ServerAddress::Url(url) => url.trim_end_matches('/').to_owned(),
+            ServerAddress::Kubernetes => {
                 token = token.or_else(|| Some(Secret::File(format!("{ACCOUNT}/token").into())));
                 ca = ca.or_else(|| Some(format!("{ACCOUNT}/ca.crt").into()));
                 cluster()?
@@ -91,12 +91,12 @@ impl Http {
         Ok(Self { config: config.clone(), url, token, client })
     }
 
-    fn words(&self, subject: &Subject) -> Words {
+    fn words(&self, subject: &Subject) -> Placeholders {
         let own = subject.words();
         self.config.with.iter().fold(own.clone(), |words, (name, text)| words.with(name, own.fill(text)))
     }
 
-    fn ask(&self, ask: &Ask, words: &Words) -> Tried<Answer> {
+    fn ask(&self, ask: &HttpCall, words: &Placeholders) -> Tried<HttpResponse> {
         let secret = self.token.as_ref().map(|token| token.read("the token", "token")).transpose();
         let secret = secret.map_err(|error| Trouble::Refused(error.to_string()))?;
         let with_token = words.clone().with("token", secret.as_ref().map_or("", |secret| secret.expose()));
@@ -104,7 +104,7 @@ impl Http {
         let headers = headers.map(|(name, value)| (name.clone(), with_token.fill(value))).collect();
         let body = ask.body.as_ref().map(|body| words.fill_json(body).to_string().into_bytes()).unwrap_or_default();
         let url = format!("{}{}", self.url, words.fill_url(&ask.path));
-        let question = Question { method: ask.method.clone(), url, headers, body };
+        let question = HttpRequest { method: ask.method.clone(), url, headers, body };
         let answer = self.client.ask(&question).map_err(Trouble::Away)?;
         match answer.status {
             200..=299 => Ok(answer),
@@ -120,7 +120,7 @@ impl Http {
     }
 
     /// What the target shows, and the state's name.
-    fn show(&self, words: &Words) -> Tried<(Answer, String)> {
+    fn show(&self, words: &Placeholders) -> Tried<(HttpResponse, String)> {
         let answer = self.ask(&self.config.look, words)?;
         let mark = match &self.config.mark {
             Some(place) => place.filled(words).find(&answer.body).map_err(Trouble::Refused)?.map(|found| found.value),
@@ -131,14 +131,14 @@ impl Http {
 }
 
 impl Target for Http {
-    fn look(&mut self, subject: &Subject) -> Tried<Seen> {
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare> {
         let words = self.words(subject);
         let (answer, mark) = self.show(&words)?;
         let said = self.config.share.read(&answer.body, &words)?;
         Ok(self.config.share.seen(said, mark))
     }
 
-    fn set(&mut self, subject: &Subject, from: &Seen, share_pct: f64) -> Tried<()> {
+    fn set(&mut self, subject: &Subject, from: &ObservedShare, share_pct: f64) -> Tried<()> {
         let zero = self.config.zero.as_ref().filter(|_| share_pct <= 0.0);
         let Some(ask) = zero.or(self.config.set.as_ref()) else {
             return Err(Trouble::Unable(format!("it cannot hold a share of {share_pct} %, only 0 %")));
@@ -152,7 +152,7 @@ impl Target for Http {
         let said = self.config.share.read(&answer.body, &words)?;
         let (weight, rest) = self.config.share.weights(share_pct);
         let pointer =
-            |found: &Option<super::place::Found>| found.as_ref().map_or("", |found| &found.pointer).to_owned();
+            |found: &Option<super::place::LocatedValue>| found.as_ref().map_or("", |found| &found.pointer).to_owned();
         let words = words
             .with("mark", mark)
             .with("weight", weight.to_string())

@@ -19,15 +19,15 @@ mod words;
 pub use exec::ExecConfig;
 pub use file::FileConfig;
 pub use git::GitConfig;
-pub use http::{Ask, HttpConfig, Server};
-pub use place::Place;
+pub use http::{HttpCall, HttpConfig, ServerAddress};
+pub use place::Locator;
 pub use share::ShareConfig;
 pub(crate) use words::hex;
-pub use words::{Words, escaped};
+pub use words::{Placeholders, escaped};
 
 use std::time::Duration;
 
-use crate::act::{Seen, Terms, Trouble};
+use crate::act::{AdapterTerms, ObservedShare, Trouble};
 use crate::error::Result;
 use notify::NotifyConfig;
 
@@ -35,16 +35,16 @@ use notify::NotifyConfig;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActConfig {
     /// Its name and what it may do.
-    pub terms: Terms,
+    pub terms: AdapterTerms,
     /// How long one look or one setting may take.
     pub timeout: Duration,
     /// What it is.
-    pub kind: Kind,
+    pub kind: TargetKind,
 }
 
 /// Kinds of targets.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum TargetKind {
     /// A file.
     File(FileConfig),
     /// An API over HTTP.
@@ -73,8 +73,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    fn words(&self) -> Words {
-        Words::default()
+    fn words(&self) -> Placeholders {
+        Placeholders::default()
             .with("rollout", &self.rollout)
             .with("model", &self.model)
             .with("candidate", &self.candidate)
@@ -92,13 +92,13 @@ pub trait Target: Send {
     ///
     /// # Errors
     /// When it cannot be reached, says no, or says what cannot be understood.
-    fn look(&mut self, subject: &Subject) -> Tried<Seen>;
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare>;
 
     /// Sets the candidate's share, if the target still is as it was seen.
     ///
     /// # Errors
     /// When it has changed, cannot be reached, says no, or cannot hold such a share.
-    fn set(&mut self, subject: &Subject, from: &Seen, share_pct: f64) -> Tried<()>;
+    fn set(&mut self, subject: &Subject, from: &ObservedShare, share_pct: f64) -> Tried<()>;
 }
 
 /// A target of a kind; `None` where there is nothing to set.
@@ -107,10 +107,10 @@ pub trait Target: Send {
 /// When what it needs cannot be made ready.
 pub fn open(config: &ActConfig) -> Result<Option<Box<dyn Target>>> {
     Ok(Some(match &config.kind {
-        Kind::File(file) => Box::new(file::File::new(file.clone())),
-        Kind::Http(api) => Box::new(http::Http::open(api, config.timeout)?),
-        Kind::Exec(exec) => Box::new(exec::Exec::new(exec.clone(), config.timeout)),
-        Kind::Git(git) => Box::new(git::Git::open(git.clone(), config.timeout)?),
-        Kind::Notify(_) => return Ok(None),
+        TargetKind::File(file) => Box::new(file::File::new(file.clone())),
+        TargetKind::Http(api) => Box::new(http::Http::open(api, config.timeout)?),
+        TargetKind::Exec(exec) => Box::new(exec::Exec::new(exec.clone(), config.timeout)),
+        TargetKind::Git(git) => Box::new(git::Git::open(git.clone(), config.timeout)?),
+        TargetKind::Notify(_) => return Ok(None),
     }))
 }

@@ -9,11 +9,11 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use super::words::Words;
+use super::words::Placeholders;
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Locator {
     /// Keys, positions and selectors from the outside in, as in a JSON pointer.
     Pointer(Vec<String>),
     /// The text before and after it.
@@ -22,7 +22,7 @@ pub enum Place {
 
 /// A value that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct LocatedValue {
     /// What it says.
     pub value: String,
     /// Where it stands in the text, in bytes.
@@ -34,7 +34,7 @@ pub struct Found {
 /// The word that stands for the value in a pattern.
 const HOLE: &str = "{weight}";
 
-impl std::str::FromStr for Place {
+impl std::str::FromStr for Locator {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -52,7 +52,7 @@ impl std::str::FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Locator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pointer(parts) => parts.iter().try_for_each(|part| write!(f, "/{}", escaped(part))),
@@ -61,10 +61,10 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl Locator {
     /// The same with words filled in.
     #[must_use]
-    pub fn filled(&self, words: &Words) -> Self {
+    pub fn filled(&self, words: &Placeholders) -> Self {
         match self {
             Self::Pointer(parts) => Self::Pointer(parts.iter().map(|part| words.fill(part)).collect()),
             Self::Between(before, after) => Self::Between(words.fill(before), words.fill(after)),
@@ -75,7 +75,7 @@ impl Place {
     ///
     /// # Errors
     /// In words, when the text cannot be read, or when more than one value could be meant.
-    pub fn find(&self, text: &str) -> Result<Option<Found>, String> {
+    pub fn find(&self, text: &str) -> Result<Option<LocatedValue>, String> {
         match self {
             Self::Pointer(parts) => {
                 let options = serde_saphyr::options! { strict_booleans: true };
@@ -87,7 +87,7 @@ impl Place {
         }
     }
 
-    fn between(&self, before: &str, after: &str, text: &str) -> Result<Option<Found>, String> {
+    fn between(&self, before: &str, after: &str, text: &str) -> Result<Option<LocatedValue>, String> {
         let mut found = None;
         // With nothing before it, a number may begin wherever no other number goes on.
         let starts: Vec<usize> = if before.is_empty() {
@@ -105,7 +105,7 @@ impl Place {
             if found.is_some() {
                 return Err(format!("`{self}` stands in it more than once"));
             }
-            found = Some(Found { value: text[span.clone()].to_owned(), span, pointer: String::new() });
+            found = Some(LocatedValue { value: text[span.clone()].to_owned(), span, pointer: String::new() });
         }
         Ok(found)
     }
@@ -117,10 +117,10 @@ fn escaped(part: &str) -> String {
 
 /// A value of a document, and where it stands.
 #[derive(Debug)]
-struct Node(Whole);
+struct Node(LocatedContent);
 
 #[derive(Debug)]
-struct Whole {
+struct LocatedContent {
     content: Content,
     at: Location,
 }
@@ -136,7 +136,7 @@ enum Content {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value: content, defined: at, .. } = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self(Whole { content, at }))
+        Ok(Self(LocatedContent { content, at }))
     }
 }
 
@@ -204,8 +204,8 @@ impl<'de> Deserialize<'de> for Content {
     }
 }
 
-impl Whole {
-    fn find(&self, parts: &[String], text: &str) -> Option<Found> {
+impl LocatedContent {
+    fn find(&self, parts: &[String], text: &str) -> Option<LocatedValue> {
         let (mut node, mut pointer) = (self, String::new());
         for part in parts {
             let (name, below) = node.below(part)?;
@@ -217,7 +217,7 @@ impl Whole {
         let span = node.at.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
         let end = start + usize::try_from(span.byte_len()?).ok()?;
-        text.get(start..end).map(|_| Found { value: value.clone(), span: start..end, pointer })
+        text.get(start..end).map(|_| LocatedValue { value: value.clone(), span: start..end, pointer })
     }
 
     /// The value under a key, at a position, or the first that a selector `[key.key=value]` names.
@@ -255,8 +255,8 @@ mod tests {
     const ROUTE: &str = "# a comment\nspec:\n  rules:\n  - backendRefs:\n    - { name: fraud-v1, weight: 75 } # rest\n    - name: \
                          'fraud-v2'\n      weight: 25   # ours\n";
 
-    fn found(place: &str, text: &str) -> Option<Found> {
-        place.parse::<Place>().expect("a place").find(text).expect("it can be read")
+    fn found(place: &str, text: &str) -> Option<LocatedValue> {
+        place.parse::<Locator>().expect("a place").find(text).expect("it can be read")
     }
 
     #[test]
@@ -279,15 +279,15 @@ mod tests {
         let weight = found("{weight}%  v2;", nginx).expect("a weight");
         assert_eq!(&nginx[weight.span], "5");
         assert_eq!(found("{weight}%  v3;", nginx), None);
-        let twice = "{weight}%;".parse::<Place>().expect("a place").find("5%; 6%;");
+        let twice = "{weight}%;".parse::<Locator>().expect("a place").find("5%; 6%;");
         assert!(twice.expect_err("two").contains("more than once"));
-        assert!("weight".parse::<Place>().is_err() && "{weight}".parse::<Place>().is_err());
+        assert!("weight".parse::<Locator>().is_err() && "{weight}".parse::<Locator>().is_err());
     }
 
     #[test]
     fn words_in_a_place_are_no_path() {
-        let words = Words::default().with("candidate", "a/b");
-        let place = "/x/{candidate}".parse::<Place>().expect("a place").filled(&words);
+        let words = Placeholders::default().with("candidate", "a/b");
+        let place = "/x/{candidate}".parse::<Locator>().expect("a place").filled(&words);
         assert_eq!(place.find("{\"x\": {\"a/b\": 3, \"a\": {\"b\": 4}}}").expect("read").expect("found").value, "3");
         assert_eq!(place.to_string(), "/x/a~1b");
     }

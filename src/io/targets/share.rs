@@ -1,18 +1,18 @@
 //! The share of traffic as a text says it: a weight, that of the rest, and whose they are.
 
-use super::place::{Found, Place};
-use super::words::Words;
-use crate::act::{Seen, Trouble};
+use super::place::{LocatedValue, Locator};
+use super::words::Placeholders;
+use crate::act::{ObservedShare, Trouble};
 
 /// Where a text says the share of traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareConfig {
     /// The candidate's weight.
-    pub weight: Place,
+    pub weight: Locator,
     /// The weight of all the rest; `None` where it is not written.
-    pub rest: Option<Place>,
+    pub rest: Option<Locator>,
     /// The version whose weight it is; `None` where the place of the weight names it.
-    pub version: Option<Place>,
+    pub version: Option<Locator>,
     /// The sum of both weights.
     pub scale: u64,
     /// Percent that it means when there is no weight; `None` where that is a mistake.
@@ -23,11 +23,11 @@ pub struct ShareConfig {
 
 /// What a text says.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct ShareReading {
     pub(super) version: Option<String>,
     pub(super) share_pct: Option<f64>,
-    pub(super) weight: Option<Found>,
-    pub(super) rest: Option<Found>,
+    pub(super) weight: Option<LocatedValue>,
+    pub(super) rest: Option<LocatedValue>,
 }
 
 impl ShareConfig {
@@ -35,8 +35,8 @@ impl ShareConfig {
     ///
     /// # Errors
     /// When there is no such value in it, or no number.
-    pub fn read(&self, text: &str, words: &Words) -> Result<Said, Trouble> {
-        let find = |place: &Place| place.filled(words).find(text).map_err(Trouble::Refused);
+    pub fn read(&self, text: &str, words: &Placeholders) -> Result<ShareReading, Trouble> {
+        let find = |place: &Locator| place.filled(words).find(text).map_err(Trouble::Refused);
         let version = match &self.version {
             Some(place) => Some(find(place)?.ok_or_else(|| missing("version", place, words))?.value),
             None => None,
@@ -44,7 +44,7 @@ impl ShareConfig {
         let weight = find(&self.weight)?;
         let Some(found) = &weight else {
             let share_pct = self.absent_pct.map(f64::from);
-            let absent = Said { version, share_pct, weight: None, rest: None };
+            let absent = ShareReading { version, share_pct, weight: None, rest: None };
             let known = share_pct.is_some() || self.is_keyed;
             return if known { Ok(absent) } else { Err(missing("weight", &self.weight, words)) };
         };
@@ -58,14 +58,14 @@ impl ShareConfig {
             None => self.whole(),
         };
         let share_pct = Some(if all > 0.0 { 100.0 * of / all } else { 0.0 });
-        Ok(Said { version, share_pct, weight, rest })
+        Ok(ShareReading { version, share_pct, weight, rest })
     }
 
     /// The text with another share, everything else as it was.
     ///
     /// # Errors
     /// When there is no weight to change, or the text would not say what was meant.
-    pub fn write(&self, text: &str, words: &Words, share_pct: f64) -> Result<String, Trouble> {
+    pub fn write(&self, text: &str, words: &Placeholders, share_pct: f64) -> Result<String, Trouble> {
         let said = self.read(text, words)?;
         let Some(weight) = said.weight else {
             return Err(Trouble::Unable(format!("there is no weight at {} to change", self.weight.filled(words))));
@@ -100,8 +100,8 @@ impl ShareConfig {
 
     /// What was seen, with what names the state of the target.
     #[must_use]
-    pub fn seen(&self, said: Said, mark: String) -> Seen {
-        Seen { version: said.version, share_pct: said.share_pct, grain_pct: 100.0 / self.whole(), mark }
+    pub fn seen(&self, said: ShareReading, mark: String) -> ObservedShare {
+        ObservedShare { version: said.version, share_pct: said.share_pct, grain_pct: 100.0 / self.whole(), mark }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "scales are far below 2^52")]
@@ -110,11 +110,11 @@ impl ShareConfig {
     }
 }
 
-fn missing(what: &str, place: &Place, words: &Words) -> Trouble {
+fn missing(what: &str, place: &Locator, words: &Placeholders) -> Trouble {
     Trouble::Refused(format!("there is no {what} at {}", place.filled(words)))
 }
 
-fn number(found: &Found) -> Result<f64, Trouble> {
+fn number(found: &LocatedValue) -> Result<f64, Trouble> {
     let number = found.value.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
     number.ok_or_else(|| Trouble::Refused(format!("`{}` is no weight", found.value)))
 }
@@ -133,7 +133,7 @@ mod tests {
     fn a_share_is_changed_and_everything_else_stays() {
         let flagd = "{ \"fractional\": [ [\"candidate\", 2500], [\"stable\", 7500] ], \"x\": 1 }";
         let of = share("/fractional/[0=candidate]/1", Some("/fractional/[0=stable]/1"), 10_000);
-        let words = Words::default();
+        let words = Placeholders::default();
         assert_eq!(of.read(flagd, &words).expect("read").share_pct, Some(25.0));
         let fresh = of.write(flagd, &words, 5.0).expect("written");
         assert_eq!(fresh, "{ \"fractional\": [ [\"candidate\", 500], [\"stable\", 9500] ], \"x\": 1 }");
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_no_weight_is_refused() {
         let of = share("/w", None, 100);
-        let words = Words::default();
+        let words = Placeholders::default();
         for (text, why) in [("{}", "there is no weight at /w"), ("w: many", "`many` is no weight"), ("w: [", "neither")]
         {
             let trouble = of.read(text, &words).expect_err("refused");

@@ -1,7 +1,7 @@
 //! What whoever watches adapters at work is told.
 
 use super::{Subject, Tried};
-use crate::act::{Ack, Seen};
+use crate::act::{Acknowledgement, ObservedShare};
 use crate::event::Micros;
 
 /// Something that happened at an adapter.
@@ -16,7 +16,7 @@ pub enum Event<'a> {
     /// It waits for its target, which may take as long as its time-out allows, or until it tries again.
     Waits,
     /// A look was answered, or was not.
-    Looked(&'a Subject, &'a Tried<Seen>),
+    Looked(&'a Subject, &'a Tried<ObservedShare>),
     /// A share was set, or was not.
     Set {
         /// What became of it.
@@ -27,17 +27,17 @@ pub enum Event<'a> {
     /// An acknowledgement is on its topic.
     Said {
         /// The acknowledgement.
-        ack: &'a Ack,
+        ack: &'a Acknowledgement,
         /// From the record of a restriction to the look that showed it kept.
         contained: Option<Micros>,
     },
     /// Messages to people, or to a program.
-    Told(Tally),
+    Told(DeliveryCounts),
 }
 
 /// What became of messages since the last time that this was told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct DeliveryCounts {
     /// Were taken on the other side.
     pub delivered: u64,
     /// Were not, and are sent again.
@@ -48,7 +48,7 @@ pub struct Tally {
     pub waiting: usize,
 }
 
-impl Tally {
+impl DeliveryCounts {
     /// A message was sent.
     pub(super) fn count<T, E>(&mut self, sent: &Result<T, E>) {
         match sent {
@@ -59,7 +59,7 @@ impl Tally {
 }
 
 /// Whoever watches adapters at work. Several call at once.
-pub trait Watch: Sync {
+pub trait AdapterObserver: Sync {
     /// Something happened at the adapter of this name.
     fn saw(&self, adapter: &str, event: Event<'_>);
 }
@@ -68,6 +68,6 @@ pub trait Watch: Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Unwatched;
 
-impl Watch for Unwatched {
+impl AdapterObserver for Unwatched {
     fn saw(&self, _: &str, _: Event<'_>) {}
 }

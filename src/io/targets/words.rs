@@ -4,9 +4,9 @@ use serde_json::Value;
 
 /// What stands for each word. Braces around anything else are left as they are.
 #[derive(Debug, Clone, Default)]
-pub struct Words(Vec<(String, String)>);
+pub struct Placeholders(Vec<(String, String)>);
 
-impl Words {
+impl Placeholders {
     /// Adds a word.
     #[must_use]
     pub fn with(mut self, name: &str, text: impl Into<String>) -> Self {
@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
 
-    fn words() -> Words {
-        Words::default().with("candidate", "v{weight}/\"2\"").with("weight", "5")
+    fn words() -> Placeholders {
+        Placeholders::default().with("candidate", "v{weight}/\"2\"").with("weight", "5")
     }
 
     #[test]

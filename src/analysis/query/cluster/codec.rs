@@ -17,9 +17,9 @@ use crate::query::stored::Stored;
 
 /// Knows the tables of a store, and leaves everything else to Ballista.
 #[derive(Debug, Default)]
-pub(super) struct Tables(BallistaLogicalExtensionCodec);
+pub(super) struct StoreCodec(BallistaLogicalExtensionCodec);
 
-impl LogicalExtensionCodec for Tables {
+impl LogicalExtensionCodec for StoreCodec {
     fn try_encode_table_provider(
         &self,
         name: &TableReference,

@@ -38,7 +38,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::function;
-use codec::Tables;
+use codec::StoreCodec;
 
 /// A session that knows haldane's functions and tables, for whoever runs a scheduler, an executor or a client.
 #[must_use]
@@ -55,7 +55,7 @@ pub fn register(context: &SessionContext) {
 
 /// Lets a session write tables of a store into the plans that it sends, and read them out of those that it gets.
 fn knowing(config: SessionConfig) -> SessionConfig {
-    config.upgrade_for_ballista().with_ballista_logical_extension_codec(Arc::new(Tables::default()))
+    config.upgrade_for_ballista().with_ballista_logical_extension_codec(Arc::new(StoreCodec::default()))
 }
 
 /// A session whose queries are carried out by the scheduler at `host:port`.

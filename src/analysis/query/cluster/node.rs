@@ -15,7 +15,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 
-use super::codec::Tables;
+use super::codec::StoreCodec;
 use super::engine::StoppableEngine;
 use super::objects::Objects;
 use super::{knowing, state};
@@ -41,7 +41,7 @@ pub async fn schedule(listener: TcpListener) -> Result<()> {
         task_distribution: TaskDistributionPolicy::RoundRobin,
         override_config_producer: Some(Arc::new(|| knowing(SessionConfig::new()))),
         override_session_builder: Some(Arc::new(|config| Ok(state(config)))),
-        override_logical_codec: Some(Arc::new(Tables::default())),
+        override_logical_codec: Some(Arc::new(StoreCodec::default())),
         ..SchedulerConfig::default()
     });
     let served = async {
@@ -83,7 +83,7 @@ pub async fn execute(
         work_dir: work.map(|work| work.to_string_lossy().into_owned()),
         override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state(SessionConfig::new())))),
         override_config_producer: Some(Arc::new(|| knowing(SessionConfig::new()))),
-        override_logical_codec: Some(Arc::new(Tables::default())),
+        override_logical_codec: Some(Arc::new(StoreCodec::default())),
         override_runtime_producer: Some(Arc::new(move |_| runtime.clone().build_arc())),
         override_execution_engine: Some(Arc::new(StoppableEngine::default())),
         ..ExecutorProcessConfig::default()

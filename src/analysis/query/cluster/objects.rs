@@ -8,7 +8,7 @@ use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStor
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::store::Place;
+use crate::store::StoreFolder;
 
 /// `DataFusion`'s, which knows only the files of its machine, and buckets as the variables of its environment say.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl ObjectStoreRegistry for Objects {
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
         self.0.get_store(url).or_else(|_| {
-            let place = Place::open(url.as_str()).map_err(|error| DataFusionError::External(error.into()))?;
+            let place = StoreFolder::open(url.as_str()).map_err(|error| DataFusionError::External(error.into()))?;
             self.register_store(url, Arc::clone(place.objects()));
             Ok(Arc::clone(place.objects()))
         })

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 
 use super::{Scalar, number, unfit, wrong};
 use crate::metric::{self, COLUMN_UNIT, Context, Metric, Quantiles, Reads, Side};
-use crate::store::{Counted, counted};
+use crate::store::{StoredHistogram, counted};
 use crate::summary::histogram::Recuts;
 
 /// The function of a metric.
@@ -83,8 +83,8 @@ fn edges_in(column: &dyn Array, row: usize) -> Vec<f64> {
 /// What the metric says of two sides.
 fn compare(
     metric: &'static dyn Metric,
-    current: &Counted,
-    baseline: &Counted,
+    current: &StoredHistogram,
+    baseline: &StoredHistogram,
     edges: Option<Vec<f64>>,
 ) -> Result<Option<f64>> {
     let mut context = Context::ALONE;
@@ -97,7 +97,7 @@ fn compare(
     }
     let of_panes = [current, baseline].iter().all(|side| side.counts.len() > side.cells.len());
     let fine = of_panes || metric.spec().reads == Reads::Numeric;
-    let bins = |side: &Counted| if fine { side.counts.clone() } else { side.cells.clone() };
+    let bins = |side: &StoredHistogram| if fine { side.counts.clone() } else { side.cells.clone() };
     if bins(current).len() != bins(baseline).len() {
         return Err(unfit(format!(
             "the two sides have different bins: {} and {}",

@@ -30,26 +30,26 @@ const FINE_BINS: u16 = 1040;
 
 /// The function of a metric.
 pub(super) fn function(metric: &'static dyn Metric) -> Aggregate {
-    named(format!("drift_{}", metric.spec().name), Asked::Metric(metric.spec().name))
+    named(format!("drift_{}", metric.spec().name), Statistic::Metric(metric.spec().name))
 }
 
 /// The function of a test over rows.
 pub(super) fn test(&(name, _): &(&'static str, RowTest)) -> Aggregate {
-    named(name.to_owned(), Asked::Test(name))
+    named(name.to_owned(), Statistic::Test(name))
 }
 
-fn named(name: String, asked: Asked) -> Aggregate {
+fn named(name: String, asked: Statistic) -> Aggregate {
     Aggregate::from(DriftFunction { name, asked, signature: Signature::any(2, Volatility::Immutable) })
 }
 
 /// What is asked of the two sides, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Asked {
+enum Statistic {
     Metric(&'static str),
     Test(&'static str),
 }
 
-impl Asked {
+impl Statistic {
     fn metric(self) -> Option<&'static dyn Metric> {
         if let Self::Metric(name) = self { metric::find(name) } else { None }
     }
@@ -67,7 +67,7 @@ impl Asked {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DriftFunction {
     name: String,
-    asked: Asked,
+    asked: Statistic,
     signature: Signature,
 }
 
@@ -120,7 +120,7 @@ enum Sides {
 
 #[derive(Debug)]
 struct Comparing {
-    asked: Asked,
+    asked: Statistic,
     sides: Sides,
 }
 

@@ -3,7 +3,7 @@
 use crate::infer::exact_ks::{CELLS_MAX, kolmogorov_smirnov};
 use crate::infer::mann_whitney::mann_whitney;
 use crate::infer::runs::runs;
-use crate::infer::welch::{Sample, welch};
+use crate::infer::welch::{Moments, welch};
 
 /// A p-value of the current rows against the baseline's, both sorted.
 pub(super) type RowTest = fn(&[f64], &[f64]) -> Option<f64>;
@@ -12,7 +12,7 @@ pub(super) type RowTest = fn(&[f64], &[f64]) -> Option<f64>;
 pub(super) const OF_ROWS: [(&str, RowTest); 3] = [
     ("drift_ks_p", |current, baseline| kolmogorov_smirnov(runs(current, baseline), CELLS_MAX).map(|test| test.p)),
     ("drift_mann_whitney_p", |current, baseline| mann_whitney(runs(current, baseline)).map(|test| test.p)),
-    ("drift_welch_p", |current, baseline| welch(Sample::of(current)?, Sample::of(baseline)?).map(|(_, p)| p)),
+    ("drift_welch_p", |current, baseline| welch(Moments::of(current)?, Moments::of(baseline)?).map(|(_, p)| p)),
 ];
 
 /// The test of a function.

@@ -11,7 +11,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 
 use super::{Aggregate, unfit, wrong};
-use crate::store::{Counted, counted, histogram_type, histograms, latencies, latency_in, latency_type, lists};
+use crate::store::{StoredHistogram, counted, histogram_type, histograms, latencies, latency_in, latency_type, lists};
 
 /// The function.
 pub(super) fn function() -> Aggregate {
@@ -33,11 +33,11 @@ impl AggregateUDFImpl for Merge {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Kind::of(&arguments[0]).map(Kind::data_type)
+        SummaryKind::of(&arguments[0]).map(SummaryKind::data_type)
     }
 
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let kind = Kind::of(arguments.return_field.data_type())?;
+        let kind = SummaryKind::of(arguments.return_field.data_type())?;
         Ok(Box::new(Merging { kind, sum: None, latency: BTreeMap::new() }))
     }
 
@@ -48,13 +48,13 @@ impl AggregateUDFImpl for Merge {
 
 /// What is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SummaryKind {
     Counts,
     Histogram,
     Latency,
 }
 
-impl Kind {
+impl SummaryKind {
     fn of(data_type: &DataType) -> Result<Self> {
         match data_type {
             DataType::List(_) => Ok(Self::Counts),
@@ -78,8 +78,8 @@ impl Kind {
 /// What has been added up.
 #[derive(Debug)]
 struct Merging {
-    kind: Kind,
-    sum: Option<Counted>,
+    kind: SummaryKind,
+    sum: Option<StoredHistogram>,
     latency: BTreeMap<u64, u64>,
 }
 
@@ -94,10 +94,12 @@ impl Accumulator for Merging {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let merged: ArrayRef = match (self.kind, self.sum.take()) {
-            (Kind::Latency, _) => latencies(&[Some(std::mem::take(&mut self.latency)).filter(|sum| !sum.is_empty())]),
-            (Kind::Counts, Some(sum)) => Arc::new(lists(std::iter::once(sum.counts))),
-            (Kind::Histogram, sum) => histograms(&[sum]),
-            (Kind::Counts, None) => return ScalarValue::try_from(&self.kind.data_type()),
+            (SummaryKind::Latency, _) => {
+                latencies(&[Some(std::mem::take(&mut self.latency)).filter(|sum| !sum.is_empty())])
+            }
+            (SummaryKind::Counts, Some(sum)) => Arc::new(lists(std::iter::once(sum.counts))),
+            (SummaryKind::Histogram, sum) => histograms(&[sum]),
+            (SummaryKind::Counts, None) => return ScalarValue::try_from(&self.kind.data_type()),
         };
         ScalarValue::try_from_array(&merged, 0)
     }
@@ -114,7 +116,7 @@ impl Accumulator for Merging {
 
 impl Merging {
     fn add(&mut self, column: &dyn Array, row: usize) -> Result<()> {
-        if self.kind == Kind::Latency {
+        if self.kind == SummaryKind::Latency {
             let more = latency_in(column, row).unwrap_or_default();
             more.into_iter().for_each(|(micros, count)| *self.latency.entry(micros).or_default() += count);
             return Ok(());

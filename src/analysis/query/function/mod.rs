@@ -26,7 +26,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
-use crate::metric::{METRICS, Metric, Reading, Reads, Value};
+use crate::metric::{METRICS, Metric, MetricResult, Reads, Value};
 
 /// Functions of `DataFusion` whose value is as long as an argument says: memory that no bound of a query counts. Series
 /// are made by the table functions of the same names, a batch at a time.
@@ -59,7 +59,7 @@ fn labelled() -> impl Iterator<Item = &'static dyn Metric> {
 }
 
 /// The number of haldane's own convention; too little data is no number.
-fn number(readings: &[Reading]) -> Option<f64> {
+fn number(readings: &[MetricResult]) -> Option<f64> {
     match readings.first()?.value {
         Value::Number(number) => Some(number),
         Value::Insufficient { .. } | Value::Undefined => None,

@@ -16,7 +16,7 @@ use super::Statement;
 use crate::error::{Error, Result};
 use crate::query::session::{CATALOG, explained};
 use crate::query::stop::Stop;
-use crate::query::{Answer, Desk, Session, guard};
+use crate::query::{Desk, ResultSet, Session, guard};
 
 /// Understands what clients ask of the catalog, in words that `DataFusion` knows.
 static PARSER: LazyLock<PostgresCompatibilityParser> = LazyLock::new(PostgresCompatibilityParser::new);
@@ -52,7 +52,7 @@ impl Desk {
     }
 
     /// Answers what a client says at once: each statement with its rows, where it has any.
-    pub async fn tell(&self, visit: &Visit, sql: String) -> Result<Vec<(Statement, Option<Answer>)>> {
+    pub async fn tell(&self, visit: &Visit, sql: String) -> Result<Vec<(Statement, Option<ResultSet>)>> {
         let visit = visit.clone();
         self.within_limit(|stop| async move {
             let mut told = Vec::new();
@@ -86,7 +86,7 @@ impl Desk {
         visit: &Visit,
         statement: Statement,
         parameters: ParamValues,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<Option<ResultSet>> {
         let visit = visit.clone();
         self.within_limit(|stop| async move { visit.answer(&statement, Some(parameters), &stop).await }).await
     }
@@ -127,7 +127,7 @@ impl Visit {
         statement: &Statement,
         parameters: Option<ParamValues>,
         stop: &Stop,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<Option<ResultSet>> {
         if let Statement::Show(name, value) = statement {
             return setting(name, value).map(Some);
         }
@@ -146,9 +146,9 @@ impl Visit {
 }
 
 /// A setting as an answer.
-fn setting(name: &str, value: &str) -> Result<Answer> {
+fn setting(name: &str, value: &str) -> Result<ResultSet> {
     let schema = Arc::new(Schema::new(vec![Field::new(name, DataType::Utf8, false)]));
     let rows = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(StringArray::from(vec![value]))]);
     let rows = rows.map_err(|error| Error::internal("a setting that cannot be told").because(error))?;
-    Ok(Answer { schema, batches: vec![rows], truncated: false })
+    Ok(ResultSet { schema, batches: vec![rows], truncated: false })
 }

@@ -1,10 +1,10 @@
 //! The sections of a comparison of two files.
 
 use super::chart::{self, OverTime, Trace};
-use super::grid::{Cell, Grid, left, right};
+use super::grid::{HtmlCell, HtmlTable, left, right};
 use super::{Section, card, items, known, note, sub, tag};
 use crate::markup::{Html, html};
-use crate::metric::{self, Place};
+use crate::metric::{self, Visibility};
 use crate::output::text::{count, interval, number, or_dash, percent, plural};
 use crate::report::model::{
     ColumnReport, Comparison, Estimate, Figure, LatencyFigure, QualityReport, Rate, Shape, Stand, Timeline,
@@ -94,15 +94,15 @@ fn columns(comparison: &Comparison) -> Html {
         let kind = if column.role == "feature" { &column.kind } else { &column.role };
         let name = html!("<a href=\"#c{}\">{}</a> {}", at, column.column, sub(kind));
         vec![
-            Cell::left(&name).by(&column.column),
-            Cell::left(&verdict).by(&order),
-            Cell::right(&format!("{:.4}", column.psi.debiased)).by(&column.psi.debiased),
-            Cell::left(&chart::miniature(&column.distribution, &title)).by(&column.psi.debiased),
-            Cell::left(&chart::forest(&column.psi, most)).by(&column.psi.debiased),
-            Cell::right(&or_dash(ks, number)).by(&ks.unwrap_or(-1.0)),
-            Cell::right(&p_value(column.p_value)).by(&column.p_value),
-            Cell::right(&missing).by(&column.current.missing),
-            Cell::count(column.n),
+            HtmlCell::left(&name).by(&column.column),
+            HtmlCell::left(&verdict).by(&order),
+            HtmlCell::right(&format!("{:.4}", column.psi.debiased)).by(&column.psi.debiased),
+            HtmlCell::left(&chart::miniature(&column.distribution, &title)).by(&column.psi.debiased),
+            HtmlCell::left(&chart::forest(&column.psi, most)).by(&column.psi.debiased),
+            HtmlCell::right(&or_dash(ks, number)).by(&ks.unwrap_or(-1.0)),
+            HtmlCell::right(&p_value(column.p_value)).by(&column.p_value),
+            HtmlCell::right(&missing).by(&column.current.missing),
+            HtmlCell::count(column.n),
         ]
     };
     let heads = [
@@ -120,7 +120,7 @@ fn columns(comparison: &Comparison) -> Html {
         "<p class=\"note\">The dot is the index less what chance adds, the bar its interval, the dashed line what is tolerated; all rows "
         "share one square-root scale up to {}. p: how likely an index or a distance (KS) this large is if the true one were just tolerated.</p>{}",
         number(most),
-        Grid { heads: &heads, rows: comparison.columns.iter().enumerate().map(row).collect() }.draw_sortable()
+        HtmlTable { heads: &heads, rows: comparison.columns.iter().enumerate().map(row).collect() }.draw_sortable()
     )
 }
 
@@ -144,33 +144,33 @@ fn problems(comparison: &Comparison) -> Html {
     }
     let rows = comparison.problems.iter().map(|problem| {
         vec![
-            Cell::text(&problem.column),
-            Cell::left(&tag("tag warn", &problem.what.replace('_', " "))),
-            Cell::text(&problem.text),
-            Cell::right(&or_dash(problem.reference, percent)),
-            Cell::right(&or_dash(problem.current, percent)),
-            Cell::count(problem.n),
+            HtmlCell::text(&problem.column),
+            HtmlCell::left(&tag("tag warn", &problem.what.replace('_', " "))),
+            HtmlCell::text(&problem.text),
+            HtmlCell::right(&or_dash(problem.reference, percent)),
+            HtmlCell::right(&or_dash(problem.current, percent)),
+            HtmlCell::count(problem.n),
         ]
     });
     let heads = [left("column"), left("problem"), left("what was seen"), right("before"), right("now"), right("n")];
-    html!("{}{}", Grid { heads: &heads, rows: rows.collect() }.draw(), trust)
+    html!("{}{}", HtmlTable { heads: &heads, rows: rows.collect() }.draw(), trust)
 }
 
 fn figures<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Html {
     let rows = figures.into_iter().map(|figure| {
         let bounds = figure.low.zip(figure.high);
         vec![
-            Cell::text(&figure.metric),
-            Cell::left(&sub(&figure.convention)),
-            Cell::number(figure.reference),
-            Cell::number(figure.value),
-            Cell::right(&bounds.map(|(low, high)| interval(low, high))),
-            Cell::count(figure.n),
+            HtmlCell::text(&figure.metric),
+            HtmlCell::left(&sub(&figure.convention)),
+            HtmlCell::number(figure.reference),
+            HtmlCell::number(figure.value),
+            HtmlCell::right(&bounds.map(|(low, high)| interval(low, high))),
+            HtmlCell::count(figure.n),
         ]
     });
     let heads =
         [left("metric"), left("convention"), right("reference"), right("current"), right("certified"), right("n")];
-    Grid { heads: &heads, rows: rows.collect() }.draw()
+    HtmlTable { heads: &heads, rows: rows.collect() }.draw()
 }
 
 fn quality(quality: &QualityReport) -> Html {
@@ -206,7 +206,7 @@ fn quality(quality: &QualityReport) -> Html {
 /// Whether a figure is among those that are shown at first.
 fn is_main(figure: &Figure) -> bool {
     let is_first = matches!(figure.convention.as_str(), "equal_width_10") || !figure.convention.starts_with("equal_");
-    is_first && metric::find(&figure.metric).is_some_and(|metric| metric.spec().is_shown(Place::Figures))
+    is_first && metric::find(&figure.metric).is_some_and(|metric| metric.spec().is_shown(Visibility::Figures))
 }
 
 fn answers(comparison: &Comparison) -> Html {
@@ -221,12 +221,12 @@ fn answers(comparison: &Comparison) -> Html {
     };
     let rate = |rate: &Rate| {
         vec![
-            Cell::text(&rate.metric),
-            Cell::right(&share(rate.reference)),
-            Cell::right(&share(rate.current)),
-            Cell::left(&rate.apart.as_ref().map(known::apart)),
-            Cell::count(rate.n_reference),
-            Cell::count(rate.n),
+            HtmlCell::text(&rate.metric),
+            HtmlCell::right(&share(rate.reference)),
+            HtmlCell::right(&share(rate.current)),
+            HtmlCell::left(&rate.apart.as_ref().map(known::apart)),
+            HtmlCell::count(rate.n_reference),
+            HtmlCell::count(rate.n),
         ]
     };
     let rows = comparison.answers.iter().map(rate).chain(comparison.latency.iter().map(latency)).collect();
@@ -234,11 +234,11 @@ fn answers(comparison: &Comparison) -> Html {
         [left(""), right("reference"), right("current"), left("ratio or difference"), right("n reference"), right("n")];
     html!(
         "<p class=\"note\">Shares with Wilson's 90 % intervals, differences in percentage points with Newcombe's; latencies by nearest rank, ratios of quantiles with 90 % intervals.</p>{}",
-        Grid { heads: &heads, rows }.draw()
+        HtmlTable { heads: &heads, rows }.draw()
     )
 }
 
-fn latency(figure: &LatencyFigure) -> Vec<Cell> {
+fn latency(figure: &LatencyFigure) -> Vec<HtmlCell> {
     let ratio = figure.ratio.map(|ratio| {
         html!(
             "<span{}>×{:.2}</span> {}",
@@ -249,12 +249,12 @@ fn latency(figure: &LatencyFigure) -> Vec<Cell> {
     });
     let ms = |value: f64| format!("{} ms", number(value));
     vec![
-        Cell::text(&figure.metric),
-        Cell::right(&or_dash(figure.reference, ms)),
-        Cell::right(&or_dash(figure.current, ms)),
-        Cell::left(&ratio),
-        Cell::count(figure.n_reference),
-        Cell::count(figure.n),
+        HtmlCell::text(&figure.metric),
+        HtmlCell::right(&or_dash(figure.reference, ms)),
+        HtmlCell::right(&or_dash(figure.current, ms)),
+        HtmlCell::left(&ratio),
+        HtmlCell::count(figure.n_reference),
+        HtmlCell::count(figure.n),
     ]
 }
 
@@ -318,14 +318,14 @@ fn segments(comparison: &Comparison) -> Html {
         let n_drifted = segment.drifted.len();
         let drifted = if n_drifted == 0 { "none".to_owned() } else { segment.drifted.join(", ") };
         vec![
-            Cell::text(&format!("{} = {}", segment.field, segment.value)),
-            Cell::right(&format!("{n_drifted} / {}", segment.tested)).by(&n_drifted),
-            Cell::text(&drifted),
-            Cell::text(segment.worst.as_deref().unwrap_or("–")),
-            Cell::number(segment.psi),
-            Cell::number(segment.psi_all),
-            Cell::count(segment.n_reference),
-            Cell::count(segment.n),
+            HtmlCell::text(&format!("{} = {}", segment.field, segment.value)),
+            HtmlCell::right(&format!("{n_drifted} / {}", segment.tested)).by(&n_drifted),
+            HtmlCell::text(&drifted),
+            HtmlCell::text(segment.worst.as_deref().unwrap_or("–")),
+            HtmlCell::number(segment.psi),
+            HtmlCell::number(segment.psi_all),
+            HtmlCell::count(segment.n_reference),
+            HtmlCell::count(segment.n),
         ]
     });
     let heads = [
@@ -340,7 +340,7 @@ fn segments(comparison: &Comparison) -> Html {
     ];
     html!(
         "<p class=\"note\">Each segment against the same segment of the reference; Benjamini and Hochberg's rule over all of them together. PSI less what chance adds.</p>{}",
-        Grid { heads: &heads, rows: rows.collect() }.draw_sortable()
+        HtmlTable { heads: &heads, rows: rows.collect() }.draw_sortable()
     )
 }
 
@@ -358,7 +358,7 @@ fn shape(reference: &Shape, current: &Shape) -> Html {
     let quantiles = [("quantile 0.05", 0.05), ("median", 0.5), ("quantile 0.95", 0.95)];
     rows.extend(quantiles.map(|(name, q)| (name, at(reference, q), at(current, q))));
     let rows = rows.into_iter().filter(|(_, a, b)| a.is_some() || b.is_some());
-    let rows = rows.map(|(name, a, b)| vec![Cell::text(name), Cell::number(a), Cell::number(b)]).collect();
+    let rows = rows.map(|(name, a, b)| vec![HtmlCell::text(name), HtmlCell::number(a), HtmlCell::number(b)]).collect();
     let sides = [("reference", reference), ("current", current)].into_iter();
     let notes =
         sides.flat_map(|(side, shape)| shape.notes.iter().map(move |note| html!("<li>{}: {}</li>", side, note)));
@@ -366,7 +366,7 @@ fn shape(reference: &Shape, current: &Shape) -> Html {
     let heads = [left(""), right("reference"), right("current")];
     html!(
         "{}{}",
-        Grid { heads: &heads, rows }.draw(),
+        HtmlTable { heads: &heads, rows }.draw(),
         (!notes.is_empty()).then(|| html!("<ul class=\"plain note\">{}</ul>", notes))
     )
 }
@@ -416,17 +416,21 @@ fn untested(comparison: &Comparison) -> Html {
     if comparison.untested.is_empty() {
         return note("Every column was tested.");
     }
-    let rows =
-        comparison.untested.iter().map(|column| vec![Cell::text(&column.column), Cell::text(&column.why)]).collect();
-    Grid { heads: &[left("column"), left("why not")], rows }.draw()
+    let rows = comparison
+        .untested
+        .iter()
+        .map(|column| vec![HtmlCell::text(&column.column), HtmlCell::text(&column.why)])
+        .collect();
+    HtmlTable { heads: &[left("column"), left("why not")], rows }.draw()
 }
 
 fn how(comparison: &Comparison) -> Html {
     let roles = (!comparison.roles.is_empty()).then(|| {
-        let cells = |[column, role, why]: [&str; 3]| vec![Cell::text(column), Cell::text(role), Cell::text(why)];
+        let cells =
+            |[column, role, why]: [&str; 3]| vec![HtmlCell::text(column), HtmlCell::text(role), HtmlCell::text(why)];
         let rows = comparison.roles.iter().map(|role| cells([&role.column, &role.role, &role.why])).collect();
         let heads = [left("column"), left("taken for"), left("because")];
-        html!("<h3>What columns were taken for</h3>{}", Grid { heads: &heads, rows }.draw())
+        html!("<h3>What columns were taken for</h3>{}", HtmlTable { heads: &heads, rows }.draw())
     });
     html!("<ul class=\"plain note\">{}</ul>{}", items(&comparison.method.notes), roles)
 }

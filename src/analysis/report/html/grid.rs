@@ -4,35 +4,35 @@ use crate::markup::{Html, Piece, html};
 use crate::output::text::{count, number, or_dash};
 
 /// A table.
-pub(super) struct Grid<'a> {
-    pub(super) heads: &'a [Head],
-    pub(super) rows: Vec<Vec<Cell>>,
+pub(super) struct HtmlTable<'a> {
+    pub(super) heads: &'a [ColumnHead],
+    pub(super) rows: Vec<Vec<HtmlCell>>,
 }
 
 /// The head of a column.
-pub(super) struct Head {
+pub(super) struct ColumnHead {
     name: Html,
     is_number: bool,
 }
 
 /// The head of a column of texts.
-pub(super) fn left(name: impl Piece) -> Head {
-    Head { name: html!("{}", name), is_number: false }
+pub(super) fn left(name: impl Piece) -> ColumnHead {
+    ColumnHead { name: html!("{}", name), is_number: false }
 }
 
 /// The head of a column of numbers.
-pub(super) fn right(name: impl Piece) -> Head {
-    Head { name: html!("{}", name), is_number: true }
+pub(super) fn right(name: impl Piece) -> ColumnHead {
+    ColumnHead { name: html!("{}", name), is_number: true }
 }
 
 /// One cell: what is shown, and what it is sorted by.
-pub(super) struct Cell {
+pub(super) struct HtmlCell {
     shown: Html,
     key: String,
     is_number: bool,
 }
 
-impl Cell {
+impl HtmlCell {
     /// A text, sorted by itself.
     pub(super) fn text(text: &str) -> Self {
         Self::left(text).by(text)
@@ -67,7 +67,7 @@ fn class(is_number: bool) -> Html {
     if is_number { html!(" class=\"n\"") } else { Html::default() }
 }
 
-impl Grid<'_> {
+impl HtmlTable<'_> {
     /// The table as it is.
     pub(super) fn draw(&self) -> Html {
         self.drawn(false)
@@ -79,16 +79,16 @@ impl Grid<'_> {
     }
 
     fn drawn(&self, sorts: bool) -> Html {
-        let head = |head: &Head| {
+        let head = |head: &ColumnHead| {
             let button = || html!("<button type=\"button\">{}</button>", head.name);
             let inside = if sorts { button() } else { head.name.clone() };
             html!("<th scope=\"col\"{}>{}</th>", class(head.is_number), inside)
         };
-        let cell = |cell: &Cell| {
+        let cell = |cell: &HtmlCell| {
             let key = sorts.then(|| html!(" data-v=\"{}\"", cell.key));
             html!("<td{}{}>{}</td>", class(cell.is_number), key, cell.shown)
         };
-        let row = |row: &Vec<Cell>| html!("<tr>{}</tr>", row.iter().map(cell).collect::<Html>());
+        let row = |row: &Vec<HtmlCell>| html!("<tr>{}</tr>", row.iter().map(cell).collect::<Html>());
         html!(
             "<div class=\"scroll\" tabindex=\"0\"><table{}><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
             sorts.then(|| html!(" class=\"sort\"")),

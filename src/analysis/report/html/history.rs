@@ -1,7 +1,7 @@
 //! The sections of windows and decisions.
 
 use super::chart::{OverTime, Trace};
-use super::grid::{Cell, Grid, left, right};
+use super::grid::{HtmlCell, HtmlTable, left, right};
 use super::{Section, card, items, note, tag};
 use crate::event::Micros;
 use crate::markup::{Html, html};
@@ -65,17 +65,17 @@ fn compared(rollout: &Rollout) -> Html {
     }
     let rows = rollout.compared.iter().map(|beside| {
         vec![
-            Cell::text(&beside.metric),
-            Cell::number(Some(beside.candidate)),
-            Cell::number(Some(beside.baseline)),
-            Cell::number(Some(beside.candidate - beside.baseline)),
-            Cell::count(beside.n),
+            HtmlCell::text(&beside.metric),
+            HtmlCell::number(Some(beside.candidate)),
+            HtmlCell::number(Some(beside.baseline)),
+            HtmlCell::number(Some(beside.candidate - beside.baseline)),
+            HtmlCell::count(beside.n),
         ]
     });
     let heads = [left("metric"), right("candidate"), right("baseline"), right("difference"), right("n")];
     html!(
         "<p class=\"note\">Over all windows that have both, weighted by the candidate's rows; quantiles are means of the windows' own.</p>{}",
-        Grid { heads: &heads, rows: rows.collect() }.draw()
+        HtmlTable { heads: &heads, rows: rows.collect() }.draw()
     )
 }
 

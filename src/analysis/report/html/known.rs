@@ -1,6 +1,6 @@
 //! The tests that people know, in the details of a column.
 
-use super::grid::{Cell, Grid, left, right};
+use super::grid::{HtmlCell, HtmlTable, left, right};
 use super::sub;
 use crate::markup::{Html, html};
 use crate::output::text::number;
@@ -11,10 +11,10 @@ use crate::report::model::{ColumnReport, RatesApart};
 pub(super) fn tests(column: &ColumnReport) -> Html {
     let row = |name: &str, statistic: Html, p: f64, method: &str| {
         vec![
-            Cell::text(name),
-            Cell::right(&statistic),
-            Cell::right(&p_value(p)),
-            Cell::left(&sub(&method.replace('_', " "))),
+            HtmlCell::text(name),
+            HtmlCell::right(&statistic),
+            HtmlCell::right(&p_value(p)),
+            HtmlCell::left(&sub(&method.replace('_', " "))),
         ]
     };
     let tests = column
@@ -28,7 +28,7 @@ pub(super) fn tests(column: &ColumnReport) -> Html {
         return Html::default();
     }
     let heads = [left("test of no difference"), right("statistic"), right("p"), left("method")];
-    Grid { heads: &heads, rows }.draw()
+    HtmlTable { heads: &heads, rows }.draw()
 }
 
 /// A difference of rates with its interval.

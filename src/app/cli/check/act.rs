@@ -1,7 +1,7 @@
 //! Where decisions are carried out, in words.
 
 use crate::event::SECOND;
-use crate::targets::{ActConfig, Kind, Server};
+use crate::targets::{ActConfig, ServerAddress, TargetKind};
 
 /// A line for each target.
 pub(super) fn targets(act: &[ActConfig]) -> Vec<String> {
@@ -11,14 +11,14 @@ pub(super) fn targets(act: &[ActConfig]) -> Vec<String> {
 fn target(ActConfig { terms, kind, .. }: &ActConfig) -> String {
     let name = &terms.adapter;
     let place = match kind {
-        Kind::File(file) => format!("the file {}", file.path.display()),
-        Kind::Http(api) => match &api.server {
-            Server::Url(url) => format!("{url}{}", api.look.path),
-            Server::Kubernetes => format!("the API of its Kubernetes cluster, {}", api.look.path),
+        TargetKind::File(file) => format!("the file {}", file.path.display()),
+        TargetKind::Http(api) => match &api.server {
+            ServerAddress::Url(url) => format!("{url}{}", api.look.path),
+            ServerAddress::Kubernetes => format!("the API of its Kubernetes cluster, {}", api.look.path),
         },
-        Kind::Exec(exec) => format!("the programs {} and {}", exec.look.join(" "), exec.set.join(" ")),
-        Kind::Git(git) => format!("{} on branch {} of {}", git.file, git.branch, git.url),
-        Kind::Notify(webhook) => {
+        TargetKind::Exec(exec) => format!("the programs {} and {}", exec.look.join(" "), exec.set.join(" ")),
+        TargetKind::Git(git) => format!("{} on branch {} of {}", git.file, git.branch, git.url),
+        TargetKind::Notify(webhook) => {
             let severity = webhook.at.names().0;
             return format!("{name}: {} is told of decisions of severity {severity} and above", webhook.whom());
         }

@@ -6,7 +6,7 @@ use crate::cli::power::{assumed_design_effect, load};
 use crate::event::Micros;
 use crate::output::count;
 use crate::output::text::number;
-use crate::plan::{Plan, Role, WindowKind};
+use crate::plan::{ColumnRole, Plan, WindowKind};
 use crate::verdict::power::{Regression, Rehearsal};
 use crate::verdict::words::{self, percent, tells_failures};
 
@@ -89,7 +89,7 @@ pub(super) fn forecasts(plan: &Plan, rate: u64, share: f64) -> Vec<String> {
         let wrong = Regression::Errors { rate: ERROR_RATE, ratio: 2.0 };
         asked.push((format!("errors double from {}", percent(ERROR_RATE)), wrong, true));
     }
-    if plan.columns.index_of(Role::Latency).is_some() {
+    if plan.columns.index_of(ColumnRole::Latency).is_some() {
         asked.push((
             "answers take half as long again".to_owned(),
             Regression::Latency { spread: SPREAD, ratio: 1.5 },

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::config::{MemoryConfig, Pipeline};
 use crate::disk::Disk;
-use crate::engine::Memory;
+use crate::engine::MemoryUse;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros};
 use crate::plan::{Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
 use crate::scan::open::OpenTraffic;
 use crate::summary::quality::{Labelled, ReliabilityBin};
-use crate::summary::tail::{CELLS_MAX, Tails, Tally};
-use crate::summary::{Category, Histogram, Latency, Measured, Quality, Sealed, Spill, Traffic};
+use crate::summary::tail::{CELLS_MAX, CellCount, Tails};
+use crate::summary::{Category, Histogram, Latency, MeasureSummary, Quality, Sealed, Spill, Traffic};
 
 /// What a process takes before it has read anything: the program, the clients' queues and what is shown over HTTP.
 pub const PROCESS: usize = 90_000_000;
@@ -120,8 +120,8 @@ pub fn fits(pipeline: &Pipeline, assumed: Assumed) -> Result<()> {
 }
 
 /// What memory is taken by, with the keys that say how much.
-fn parts(memory: &Memory) -> [(usize, &'static str); 5] {
-    let Memory { open_panes, sealed_panes, labels, ids, judging } = *memory;
+fn parts(memory: &MemoryUse) -> [(usize, &'static str); 5] {
+    let MemoryUse { open_panes, sealed_panes, labels, ids, judging } = *memory;
     [
         (open_panes, "open panes (`fine_bins`, `bounds`)"),
         (sealed_panes, "sealed panes (`windows.revise_for`, `labels.horizon`, `baselines`)"),
@@ -131,7 +131,7 @@ fn parts(memory: &Memory) -> [(usize, &'static str); 5] {
     ]
 }
 
-fn line(name: &str, memory: &Memory) -> String {
+fn line(name: &str, memory: &MemoryUse) -> String {
     let mut parts = parts(memory).to_vec();
     parts.push((PROCESS, "the process itself"));
     parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
@@ -147,19 +147,19 @@ fn megabytes(bytes: usize) -> String {
 
 /// What is kept when traffic is as assumed.
 #[must_use]
-pub fn expected(plan: &Plan, assumed: Assumed) -> Memory {
+pub fn expected(plan: &Plan, assumed: Assumed) -> MemoryUse {
     MemoryEstimate::of(plan, assumed).memory()
 }
 
 /// What of it stays in memory when all else is on disk.
 #[must_use]
-pub fn least(plan: &Plan, assumed: Assumed) -> Memory {
+pub fn least(plan: &Plan, assumed: Assumed) -> MemoryUse {
     MemoryEstimate { is_bounded: true, ..MemoryEstimate::of(plan, assumed) }.memory()
 }
 
 /// What is kept when every bound is reached.
 #[must_use]
-pub fn largest(plan: &Plan, partitions: u64) -> Memory {
+pub fn largest(plan: &Plan, partitions: u64) -> MemoryUse {
     let Bounds { versions_max, groups_max, ids_max } = plan.bounds;
     let (versions, segments, ids) = (versions_max as u64, groups_max as u64, ids_max as u64);
     let groups = versions.saturating_mul(segments);
@@ -197,9 +197,9 @@ impl<'a> MemoryEstimate<'a> {
         traffic
     }
 
-    fn memory(&self) -> Memory {
+    fn memory(&self) -> MemoryUse {
         let labels = self.plan.quality.as_ref();
-        Memory {
+        MemoryUse {
             open_panes: self.open_panes(),
             sealed_panes: self.sealed_panes() + self.earlier() + labels.map_or(0, |quality| self.label_panes(quality)),
             labels: labels.map_or(0, |quality| self.waiting(quality)),
@@ -357,7 +357,7 @@ fn fill(histogram: &mut Histogram, n: u64) {
 }
 
 /// Amounts over fourteen doublings, of an entity each.
-fn fill_measure(measure: &mut Measured, n: u64) {
+fn fill_measure(measure: &mut MeasureSummary, n: u64) {
     for i in 0..n {
         let value = libm::scalbn(
             1.0 + f64::from(u8::try_from(i % 4).unwrap_or(0)) / 4.0,
@@ -368,7 +368,7 @@ fn fill_measure(measure: &mut Measured, n: u64) {
 }
 
 /// As many values beyond the edges as are told apart, far from each other.
-fn fill_tails<T: Tally>(tails: &mut Tails<T>, each: &T) {
+fn fill_tails<T: CellCount>(tails: &mut Tails<T>, each: &T) {
     for value in std::iter::successors(Some(1.0), |value| Some(value * 1.5)).take(CELLS_MAX) {
         tails.above.add(value, each);
         tails.below.add(-value, each);

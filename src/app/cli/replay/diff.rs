@@ -4,18 +4,18 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Given, ReplayArgs};
+use super::{ReplayArgs, ReplayFiles};
 use crate::cli::losses::{gate, warn};
 use crate::cli::print;
 use crate::config;
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Result};
-use crate::output::{Course, Diff, Losses, Tally};
+use crate::output::{DecisionTimeline, Diff, Losses, PredictionCounts};
 use crate::plan::Plan;
-use crate::replay::{Replay, ReplayProgress, Step};
+use crate::replay::{Replay, ReplayProgress, ReplayStep};
 
 /// Reads the files once for each pipeline, since each may read other columns and cut time in its own way.
-pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn Write) -> Result<()> {
+pub(super) fn run(args: &ReplayArgs, given: &ReplayFiles, other: &Path, out: &mut dyn Write) -> Result<()> {
     let pipelines = [config::load(&args.config)?, config::load(other)?];
     let plans = pipelines.each_ref().map(|pipeline| Arc::clone(&pipeline.plan));
     let paths = [args.config.as_path(), other];
@@ -23,7 +23,8 @@ pub(super) fn run(args: &ReplayArgs, given: &Given, other: &Path, out: &mut dyn 
     let open = |side: usize| given.open(&pipelines[side], args).map_err(|error| unfit(&error, paths[side]));
     let files = [open(0)?, open(1)?];
     let progress = ReplayProgress::new(files.iter().map(Replay::rows).sum(), args.quiet);
-    let (mut courses, mut tally) = ([Course::default(), Course::default()], Tally::default());
+    let (mut courses, mut tally) =
+        ([DecisionTimeline::default(), DecisionTimeline::default()], PredictionCounts::default());
     let mut losses = [Losses::default(), Losses::default()];
     for (side, files) in files.into_iter().enumerate() {
         let tally = (side == 0).then_some(&mut tally);
@@ -53,26 +54,26 @@ fn unfit(error: &Error, pipeline: &Path) -> Error {
 fn course(
     plan: &Arc<Plan>,
     mut files: Replay,
-    mut tally: Option<&mut Tally>,
+    mut tally: Option<&mut PredictionCounts>,
     losses: &mut Losses,
     progress: &ReplayProgress,
-) -> Result<Course> {
+) -> Result<DecisionTimeline> {
     files.warnings().iter().for_each(|warning| losses.note(warning));
     let mut engine = Engine::new(Arc::clone(plan), files.lanes());
-    let mut course = Course::default();
+    let mut course = DecisionTimeline::default();
     for step in &mut files {
         let effects = match step? {
-            Step::Batch(batch) => {
+            ReplayStep::Batch(batch) => {
                 progress.add(batch.len());
                 tally.iter_mut().for_each(|tally| tally.add(&batch));
                 engine.step(&batch)
             }
-            Step::Refused(refused) => {
+            ReplayStep::Refused(refused) => {
                 progress.add(refused.len());
                 losses.refuse_all(&refused);
                 continue;
             }
-            Step::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
+            ReplayStep::End { source, lane, next_offset } => engine.progress(lane, source, next_offset, true, true),
         };
         course.add(&effects, plan.time.lateness);
     }

@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 
 use crate::error::{Error, Result};
 use crate::serve::Shared;
-use crate::serve::health::{Phase, Silence};
+use crate::serve::health::{Phase, WorkerSilence};
 
 /// How often it is told, unless the unit's `WatchdogSec` is so short that it must be more often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ impl Notifier {
                     tell(&[NotifyState::Status(&status)]);
                     told = status;
                 }
-                if shared.health().pulses().iter().all(Silence::alive) {
+                if shared.health().pulses().iter().all(WorkerSilence::alive) {
                     tell(&[NotifyState::Watchdog]);
                 }
                 if ended.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::engine::Effects;
     use crate::event::SECOND;
-    use crate::store::{Every, Store, Writer};
+    use crate::store::{Every, Store, StoreWriter};
     use crate::verdict::Decision;
 
     const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/flights.yaml");
@@ -83,7 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let url = folder.path().display().to_string();
         let plan = crate::config::load(FLIGHTS.as_ref()).expect("a pipeline").plan;
-        let mut writer = Writer::open(&url, &plan, Every::default()).expect("a store");
+        let mut writer = StoreWriter::open(&url, &plan, Every::default()).expect("a store");
         let line = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
         let first: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
         let midnight = first.time - first.time % (86_400 * SECOND);

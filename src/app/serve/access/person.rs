@@ -17,11 +17,11 @@ pub(in crate::serve) struct Person {
     pub(in crate::serve) powers: Vec<Power>,
     /// A name in their certificate.
     pub(in crate::serve) certificate: Option<String>,
-    pub(in crate::serve) tokens: Vec<Token>,
+    pub(in crate::serve) tokens: Vec<TokenDigest>,
 }
 
 /// What is kept of a token; from none of it the token can be had.
-pub(in crate::serve) struct Token {
+pub(in crate::serve) struct TokenDigest {
     pub(super) hash: blake3::Hash,
     /// Seals the sessions.
     pub(super) key: [u8; 32],
@@ -32,7 +32,7 @@ pub(in crate::serve) struct Token {
 
 /// Somebody who has proved who they are.
 #[derive(Debug, Clone)]
-pub(in crate::serve) struct Known {
+pub(in crate::serve) struct Identity {
     pub(in crate::serve) name: String,
     pub(super) powers: Vec<Power>,
     pub(in crate::serve) proof: Proof,
@@ -51,13 +51,13 @@ pub(in crate::serve) enum Proof {
     Proxy,
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token(…)")
     }
 }
 
-impl Token {
+impl TokenDigest {
     /// What is kept of a token; the verifier is not known here.
     #[cfg(not(feature = "pg"))]
     pub(super) fn of(token: &str) -> Self {
@@ -74,16 +74,16 @@ impl Token {
 
 impl Person {
     /// The one of their tokens that has this digest.
-    pub(super) fn token(&self, hash: &blake3::Hash) -> Option<&Token> {
+    pub(super) fn token(&self, hash: &blake3::Hash) -> Option<&TokenDigest> {
         self.tokens.iter().find(|token| token.hash == *hash)
     }
 
-    pub(super) fn known(&self, proof: Proof) -> Known {
-        Known { name: self.name.clone(), powers: self.powers.clone(), proof }
+    pub(super) fn known(&self, proof: Proof) -> Identity {
+        Identity { name: self.name.clone(), powers: self.powers.clone(), proof }
     }
 }
 
-impl Known {
+impl Identity {
     /// Whether a command is theirs to give.
     pub(in crate::serve) fn may(&self, command: CommandName) -> bool {
         self.powers.iter().any(|power| match power {

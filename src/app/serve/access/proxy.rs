@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::http::HeaderMap;
 
 use super::person::Proof;
-use super::{Access, Known};
+use super::{Access, Identity};
 use crate::serve::entrance::Peer;
 
 /// Where a chain of proxies notes who asked whom, the last one at the end.
@@ -27,7 +27,7 @@ impl Access {
     }
 
     /// The user whom the proxy names.
-    pub(super) fn named_by_proxy(&self, peer: &Peer, headers: &HeaderMap) -> Option<Known> {
+    pub(super) fn named_by_proxy(&self, peer: &Peer, headers: &HeaderMap) -> Option<Identity> {
         let proxy = self.config.proxy.as_ref().filter(|_| self.is_proxy(peer))?;
         let name = only(headers, &proxy.user_header).map(str::trim).filter(|name| !name.is_empty())?;
         if name.chars().count() > NAME_CHARS_MAX {
@@ -39,7 +39,7 @@ impl Access {
         let mut powers: Vec<_> = by_group.chain(by_name).copied().collect();
         powers.sort_unstable();
         powers.dedup();
-        Some(Known { name: name.to_owned(), powers, proof: Proof::Proxy })
+        Some(Identity { name: name.to_owned(), powers, proof: Proof::Proxy })
     }
 
     /// The address that asks: behind the proxy, that of the last one that is not the proxy itself.

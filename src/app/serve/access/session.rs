@@ -3,8 +3,8 @@
 
 use axum::http::{HeaderMap, header};
 
-use super::person::{Person, Token};
-use super::{Access, Known, Proof};
+use super::person::{Person, TokenDigest};
+use super::{Access, Identity, Proof};
 
 /// How long a login lasts.
 const SESSION_S: u64 = 12 * 3_600;
@@ -13,11 +13,11 @@ const SESSION_S: u64 = 12 * 3_600;
 const COOKIE: &str = "haldane_session";
 
 impl Access {
-    pub(super) fn by_cookie(&self, headers: &HeaderMap) -> Option<Known> {
+    pub(super) fn by_cookie(&self, headers: &HeaderMap) -> Option<Identity> {
         self.by_cookie_at(headers, now_s())
     }
 
-    pub(super) fn by_cookie_at(&self, headers: &HeaderMap, now_s: u64) -> Option<Known> {
+    pub(super) fn by_cookie_at(&self, headers: &HeaderMap, now_s: u64) -> Option<Identity> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut sessions = cookies
             .flat_map(|line| line.split(';'))
@@ -49,7 +49,7 @@ impl Access {
     }
 }
 
-fn sealed(token: &Token, claim: &str) -> blake3::Hash {
+fn sealed(token: &TokenDigest, claim: &str) -> blake3::Hash {
     blake3::keyed_hash(&token.key, claim.as_bytes())
 }
 

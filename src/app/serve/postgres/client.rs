@@ -24,11 +24,11 @@ use tokio::sync::OnceCell;
 use super::host::House;
 use super::scram::Exchange;
 use crate::error::{Error, Fault};
-use crate::query::{Answer, Desk, Prepared, Statement, Visit};
+use crate::query::{Desk, Prepared, ResultSet, Statement, Visit};
 
 /// A client that has come in.
 #[derive(Clone)]
-pub(super) struct Client(pub(super) Arc<Stay>);
+pub(super) struct PgClient(pub(super) Arc<Stay>);
 
 /// What a client's messages have in common.
 pub(super) struct Stay {
@@ -41,7 +41,7 @@ pub(super) struct Stay {
     visit: OnceCell<Visit>,
 }
 
-impl PgWireServerHandlers for Client {
+impl PgWireServerHandlers for PgClient {
     fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
         Arc::new(self.clone())
     }
@@ -59,7 +59,7 @@ impl PgWireServerHandlers for Client {
     }
 }
 
-impl Client {
+impl PgClient {
     pub(super) fn new(house: Arc<House>, certificate: Option<Vec<u8>>) -> Self {
         Self(Arc::new(Stay { house, certificate, exchange: Mutex::default(), visit: OnceCell::new() }))
     }
@@ -78,7 +78,7 @@ impl Stay {
 }
 
 #[async_trait]
-impl SimpleQueryHandler for Client {
+impl SimpleQueryHandler for PgClient {
     async fn do_query<C>(&self, client: &mut C, sql: &str) -> PgWireResult<Vec<Response>>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -94,7 +94,7 @@ impl SimpleQueryHandler for Client {
 }
 
 #[async_trait]
-impl ExtendedQueryHandler for Client {
+impl ExtendedQueryHandler for PgClient {
     type Statement = Prepared;
     type QueryParser = Stay;
 
@@ -143,7 +143,7 @@ impl QueryParser for Stay {
 /// What a client hears of a statement that was carried out.
 fn response(
     statement: &Statement,
-    answer: Option<Answer>,
+    answer: Option<ResultSet>,
     format: &Format,
     status: TransactionStatus,
 ) -> PgWireResult<Response> {
@@ -160,7 +160,7 @@ fn response(
     }
 }
 
-fn rows(answer: Answer, format: &Format) -> PgWireResult<Response> {
+fn rows(answer: ResultSet, format: &Format) -> PgWireResult<Response> {
     let fields = Arc::new(arrow_schema_to_pg_fields(&answer.schema, format, None)?);
     let columns = Arc::clone(&fields);
     let rows = answer.batches.into_iter().flat_map(move |batch| encode_recordbatch(Arc::clone(&columns), batch));

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::client::Client;
+use super::client::PgClient;
 use super::frames::Frames;
 use super::host::House;
 use crate::query::Prepared;
@@ -48,10 +48,10 @@ pub(super) async fn serve(mut stream: TcpStream, from: SocketAddr, house: Arc<Ho
                 let digest = tls.certificate_digest();
                 let agreed = timeout(patience, tls.accept(stream)).await.map_err(|_| slow())?;
                 let stream = agreed.map_err(io::Error::other)?;
-                return converse(stream, &[], DefaultClient::new(from, true), Client::new(house, digest)).await;
+                return converse(stream, &[], DefaultClient::new(from, true), PgClient::new(house, digest)).await;
             }
             (ASKS_FOR_TLS | ASKS_FOR_GSSAPI, _) => stream.write_all(b"N").await?,
-            _ => return converse(stream, &head, DefaultClient::new(from, false), Client::new(house, None)).await,
+            _ => return converse(stream, &head, DefaultClient::new(from, false), PgClient::new(house, None)).await,
         }
     }
     Ok(())
@@ -62,7 +62,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static>(
     stream: S,
     head: &[u8],
     info: DefaultClient<Prepared>,
-    client: Client,
+    client: PgClient,
 ) -> io::Result<()> {
     let client = Arc::new(client);
     let patience = client.0.house.shared.limits().patience;

@@ -60,7 +60,7 @@ impl<S> Frames<S> {
             return wrong("a message is too long");
         }
         let Some(body) = bytes.get(n_kind + 4..n_kind + length) else { return Ok(None) };
-        let good = if self.has_kinds { is_message(bytes[0], Body(body)) } else { is_first(Body(body)) };
+        let good = if self.has_kinds { is_message(bytes[0], MessageBody(body)) } else { is_first(MessageBody(body)) };
         if good.is_none() {
             return wrong("a message is not well-formed");
         }
@@ -69,9 +69,9 @@ impl<S> Frames<S> {
 }
 
 /// What is left of a message's body.
-pub(super) struct Body<'a>(pub(super) &'a [u8]);
+pub(super) struct MessageBody<'a>(pub(super) &'a [u8]);
 
-impl<'a> Body<'a> {
+impl<'a> MessageBody<'a> {
     /// Text up to a zero byte.
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == 0)?;
@@ -101,7 +101,7 @@ impl<'a> Body<'a> {
 }
 
 /// Whether a first message is one: its code, and pairs of texts or a number and a secret.
-fn is_first(mut body: Body<'_>) -> Option<()> {
+fn is_first(mut body: MessageBody<'_>) -> Option<()> {
     let code = body.bytes(4)?.get_u32();
     if code == CANCEL {
         return (8..=256).contains(&body.0.len()).then_some(());
@@ -113,7 +113,7 @@ fn is_first(mut body: Body<'_>) -> Option<()> {
 }
 
 /// Whether a message of this kind has the parts that it must have.
-fn is_message(kind: u8, mut body: Body<'_>) -> Option<()> {
+fn is_message(kind: u8, mut body: MessageBody<'_>) -> Option<()> {
     match kind {
         b'Q' | b'f' => _ = body.text()?,
         b'P' => {

@@ -16,16 +16,16 @@ use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::startup::{Authentication, PasswordMessageFamily};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 
-use super::client::Client;
+use super::client::PgClient;
 use super::connection::fatal;
-use super::frames::Body;
-use super::scram::{BOUND, Exchange, Fault, PLAIN};
+use super::frames::MessageBody;
+use super::scram::{BOUND, Exchange, PLAIN, ScramError};
 use crate::query::SERVER_VERSION;
 use crate::serve::throttle::client_of;
 use crate::telemetry::Refusal;
 
 #[async_trait]
-impl StartupHandler for Client {
+impl StartupHandler for PgClient {
     async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
     where
         C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -52,7 +52,7 @@ impl StartupHandler for Client {
     }
 }
 
-impl Client {
+impl PgClient {
     /// Where there is a certificate, nothing is said in the clear.
     fn check_encryption(&self, is_encrypted: bool) -> PgWireResult<()> {
         if is_encrypted || self.0.house.shared.tls().is_none() {
@@ -96,8 +96,8 @@ impl Client {
     /// Begins a login: what the server answers to its first message.
     fn begin(&self, user: &str, message: PasswordMessageFamily) -> PgWireResult<String> {
         // pgwire would panic where the length in it is wrong.
-        let PasswordMessageFamily::Raw(body) = message else { return Err(told(Fault::Message)) };
-        let (mechanism, data) = first_response(&body).ok_or_else(|| told(Fault::Message))?;
+        let PasswordMessageFamily::Raw(body) = message else { return Err(told(ScramError::Message)) };
+        let (mechanism, data) = first_response(&body).ok_or_else(|| told(ScramError::Message))?;
         let (salt, verifiers) = self.0.house.shared.access_now().verifiers(user);
         let certificate = self.0.certificate.as_deref();
         let begun = Exchange::begin(mechanism, data, certificate, &salt, verifiers);
@@ -109,7 +109,7 @@ impl Client {
 
 /// The mechanism that a client has chosen, and its first message.
 fn first_response(body: &[u8]) -> Option<(&str, &[u8])> {
-    let mut body = Body(body);
+    let mut body = MessageBody(body);
     let mechanism = std::str::from_utf8(body.text()?).ok()?;
     let length = body.length()?;
     let data = body.bytes(length)?;
@@ -117,14 +117,16 @@ fn first_response(body: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "faults are mapped as they come")]
-fn told(fault: Fault) -> PgWireError {
+fn told(fault: ScramError) -> PgWireError {
     match fault {
-        Fault::Message => fatal("08P01", "this is not how SCRAM-SHA-256 goes"),
-        Fault::Binding => fatal("28000", "the login was made for another certificate: somebody may be reading along"),
+        ScramError::Message => fatal("08P01", "this is not how SCRAM-SHA-256 goes"),
+        ScramError::Binding => {
+            fatal("28000", "the login was made for another certificate: somebody may be reading along")
+        }
     }
 }
 
-impl Client {
+impl PgClient {
     async fn welcome<C>(&self, client: &mut C) -> PgWireResult<()>
     where
         C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,

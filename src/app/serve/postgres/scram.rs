@@ -100,7 +100,7 @@ pub(super) struct Exchange {
 
 /// Why a login ends: the message is none, or the binding to the certificate is not the same on both sides.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ScramError {
     Message,
     Binding,
 }
@@ -113,7 +113,7 @@ impl Exchange {
         certificate: Option<&[u8]>,
         salt: &Salt,
         verifiers: Vec<Verifier>,
-    ) -> Result<(Self, String), Fault> {
+    ) -> Result<(Self, String), ScramError> {
         Self::begin_with(mechanism, message, certificate, (salt, verifiers), &encode_block(&random::<18>()))
     }
 
@@ -123,11 +123,11 @@ impl Exchange {
         certificate: Option<&[u8]>,
         (salt, verifiers): (&Salt, Vec<Verifier>),
         nonce: &str,
-    ) -> Result<(Self, String), Fault> {
-        let text = std::str::from_utf8(message).map_err(|_| Fault::Message)?;
+    ) -> Result<(Self, String), ScramError> {
+        let text = std::str::from_utf8(message).map_err(|_| ScramError::Message)?;
         let mut parts = text.splitn(3, ',');
         let (Some(flag), Some(identity), Some(bare)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(Fault::Message);
+            return Err(ScramError::Message);
         };
         let bound = certificate.filter(|_| mechanism == BOUND);
         let fits = match (flag, bound) {
@@ -137,11 +137,11 @@ impl Exchange {
             _ => false,
         };
         if !fits {
-            return Err(Fault::Binding);
+            return Err(ScramError::Binding);
         }
         // The name is that of the first message of the connection.
         let theirs = bare.split(',').nth(1).and_then(|part| part.strip_prefix("r=")).filter(|nonce| !nonce.is_empty());
-        let (Some(theirs), true) = (theirs, bare.starts_with("n=")) else { return Err(Fault::Message) };
+        let (Some(theirs), true) = (theirs, bare.starts_with("n=")) else { return Err(ScramError::Message) };
         let head = format!("{flag},{identity},");
         let binding = encode_block(&[head.as_bytes(), bound.unwrap_or_default()].concat());
         let nonce = format!("{theirs}{nonce}");
@@ -150,20 +150,20 @@ impl Exchange {
     }
 
     /// Takes the client's last message: what the server answers, or `None` where the password is wrong.
-    pub(super) fn end(&self, message: &[u8]) -> Result<Option<String>, Fault> {
-        let text = std::str::from_utf8(message).map_err(|_| Fault::Message)?;
-        let (without_proof, proof) = text.rsplit_once(",p=").ok_or(Fault::Message)?;
+    pub(super) fn end(&self, message: &[u8]) -> Result<Option<String>, ScramError> {
+        let text = std::str::from_utf8(message).map_err(|_| ScramError::Message)?;
+        let (without_proof, proof) = text.rsplit_once(",p=").ok_or(ScramError::Message)?;
         let mut parts = without_proof.split(',');
-        let binding = parts.next().and_then(|part| part.strip_prefix("c=")).ok_or(Fault::Message)?;
-        let nonce = parts.next().and_then(|part| part.strip_prefix("r=")).ok_or(Fault::Message)?;
+        let binding = parts.next().and_then(|part| part.strip_prefix("c=")).ok_or(ScramError::Message)?;
+        let nonce = parts.next().and_then(|part| part.strip_prefix("r=")).ok_or(ScramError::Message)?;
         if !memcmp_eq(binding, &self.binding) {
-            return Err(Fault::Binding);
+            return Err(ScramError::Binding);
         }
         let proof: Option<[u8; 32]> = decode_block(proof).ok().and_then(|proof| proof.try_into().ok());
-        let proof = proof.filter(|_| nonce == self.nonce).ok_or(Fault::Message)?;
+        let proof = proof.filter(|_| nonce == self.nonce).ok_or(ScramError::Message)?;
         let message = format!("{},{without_proof}", self.said);
         for verifier in &self.verifiers {
-            let signature = verifier.signature(message.as_bytes(), &proof).map_err(|_| Fault::Message)?;
+            let signature = verifier.signature(message.as_bytes(), &proof).map_err(|_| ScramError::Message)?;
             if let Some(signature) = signature {
                 return Ok(Some(format!("v={}", encode_block(&signature))));
             }
@@ -201,8 +201,8 @@ mod tests {
         let wrong = last.replace("dHzb", "dHzc");
         assert_eq!(exchange.end(wrong.as_bytes()), Ok(None));
         let another = last.replace("$k0", "$k1");
-        assert_eq!(exchange.end(another.as_bytes()), Err(Fault::Message), "another nonce");
-        assert_eq!(exchange.end(last.replace("biws", "eSws").as_bytes()), Err(Fault::Binding));
+        assert_eq!(exchange.end(another.as_bytes()), Err(ScramError::Message), "another nonce");
+        assert_eq!(exchange.end(last.replace("biws", "eSws").as_bytes()), Err(ScramError::Binding));
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(begin(BOUND, "p=tls-server-end-point", digest), None);
         assert_eq!(begin(PLAIN, "n", digest), None);
         assert_eq!(begin(PLAIN, "y", None), None);
-        assert_eq!(begin(PLAIN, "y", digest), Some(Fault::Binding), "somebody took the offer away");
+        assert_eq!(begin(PLAIN, "y", digest), Some(ScramError::Binding), "somebody took the offer away");
         for (mechanism, flag, certificate) in [
             (BOUND, "n", digest),
             (PLAIN, "p=tls-server-end-point", digest),

@@ -5,7 +5,7 @@ use crate::markup::{Html, html};
 use crate::name::Name;
 use crate::plan::Action;
 use crate::serve::Shared;
-use crate::serve::access::Known;
+use crate::serve::access::Identity;
 use crate::serve::commands::new_id;
 use crate::serve::entrance::Caller;
 use crate::verdict::{CommandName, CommandResult, Outcome, RolloutState, State};
@@ -33,7 +33,7 @@ pub(super) fn actions(shared: &Shared, caller: &Caller, state: &RolloutState) ->
     }
 }
 
-fn form(person: &Known, state: &RolloutState) -> Html {
+fn form(person: &Identity, state: &RolloutState) -> Html {
     let buttons: Vec<Button> = buttons(state).into_iter().filter(|button| person.may(button.command)).collect();
     if buttons.is_empty() {
         return html!("<p class=\"hint\">There is nothing for {} to do here now.</p>", person.name);

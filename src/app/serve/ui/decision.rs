@@ -8,14 +8,14 @@ use axum::response::Response;
 
 use super::card;
 use super::link::{decision_url, rollout_url};
-use super::page::{Page, Part, live, problem};
+use super::page::{Page, PageSection, live, problem};
 use super::words::{clock, count, deed, interval, metric_of, object, percent, short_id, signal_sign, time};
 use crate::markup::{Html, html};
 use crate::output::evidence as told_as;
 use crate::plan::Signal;
 use crate::serve::Shared;
 use crate::serve::entrance::Caller;
-use crate::serve::problem::Problem;
+use crate::serve::problem::ErrorResponse;
 use crate::serve::view::DECISIONS_MAX;
 use crate::verdict::decision::Severity;
 use crate::verdict::{Decision, Evidence, GuardName};
@@ -26,7 +26,7 @@ const LISTED_MAX: usize = 200;
 pub(super) async fn decisions(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let decisions: Vec<Decision> = shared.read().decisions().take(LISTED_MAX).cloned().collect();
     let content = html!("<h1>Decisions</h1>{}", list(&decisions.iter().collect::<Vec<_>>()));
-    Page::new(Part::Decisions, "Decisions", live("decisions", "Decisions", &content)).answer(&shared, &caller)
+    Page::new(PageSection::Decisions, "Decisions", live("decisions", "Decisions", &content)).answer(&shared, &caller)
 }
 
 pub(super) async fn decision(State(shared): State<Arc<Shared>>, Path(id): Path<String>, caller: Caller) -> Response {
@@ -35,11 +35,11 @@ pub(super) async fn decision(State(shared): State<Arc<Shared>>, Path(id): Path<S
         let hint = format!(
             "the last {DECISIONS_MAX} since the start of the process are here; older ones: haldane explain {id}"
         );
-        let missing = Problem::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
+        let missing = ErrorResponse::new(StatusCode::NOT_FOUND, format!("no decision {id} is known here"), hint);
         return problem(&shared, &caller, &missing);
     };
     let title = format!("{} at {}", deed(&decision), clock(decision.time));
-    Page::new(Part::Decisions, title, whole(&decision)).answer(&shared, &caller)
+    Page::new(PageSection::Decisions, title, whole(&decision)).answer(&shared, &caller)
 }
 
 /// Decisions in a list, each a way to its page.

@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::card;
-use super::page::{Page, Part, live};
+use super::page::{Page, PageSection, live};
 use super::words::{count, number, or_dash, span, time, validity_sign};
 use crate::markup::{Html, html};
 use crate::serve::entrance::Caller;
-use crate::serve::health::{Phase, Silence};
+use crate::serve::health::{Phase, WorkerSilence};
 use crate::serve::view::JudgedUpto;
 use crate::serve::{Shared, View};
 use crate::telemetry::{Family, Sample, family};
@@ -38,10 +38,10 @@ pub(super) async fn health(State(shared): State<Arc<Shared>>, caller: Caller) ->
         workers(&pulses, shared.health().age()),
         kept(judged, dropped),
     );
-    Page::new(Part::Health, "Health", live("health", "Health", &content)).answer(&shared, &caller)
+    Page::new(PageSection::Health, "Health", live("health", "Health", &content)).answer(&shared, &caller)
 }
 
-fn headline(shared: &Shared, pulses: &[Silence], states: &[RolloutState]) -> String {
+fn headline(shared: &Shared, pulses: &[WorkerSilence], states: &[RolloutState]) -> String {
     let dead: Vec<_> = pulses.iter().filter(|pulse| !pulse.alive()).map(|pulse| pulse.worker.as_str()).collect();
     let blind = states.iter().filter(|state| state.state.is_live() && state.validity == Validity::Blind).count();
     match shared.health().phase() {
@@ -173,8 +173,8 @@ fn memory(samples: &Samples) -> Html {
     html!("{}{}", table("Memory", &["Taken by", "About"], &lines.chain([all]).collect()), skipped)
 }
 
-fn workers(pulses: &[Silence], age: Duration) -> Html {
-    let line = |pulse: &Silence| {
+fn workers(pulses: &[WorkerSilence], age: Duration) -> Html {
+    let line = |pulse: &WorkerSilence| {
         let state = if pulse.alive() { "✓ alive" } else { "✕ silent" };
         row(&html!("{}", pulse.worker), &[state.to_owned(), span(Duration::from_millis(pulse.silent_ms))])
     };

@@ -8,21 +8,21 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Page, Part, problem, see_other};
+use super::page::{Page, PageSection, problem, see_other};
 use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::access::{is_of_our_page, no_cookie};
 use crate::serve::entrance::Caller;
-use crate::serve::problem::Problem;
+use crate::serve::problem::ErrorResponse;
 
 /// What the form sends.
 #[derive(Deserialize)]
-pub(super) struct Login {
+pub(super) struct LoginForm {
     token: String,
 }
 
 pub(super) async fn form(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
-    Page::new(Part::Login, "Log in", ask("")).answer(&shared, &caller)
+    Page::new(PageSection::Login, "Log in", ask("")).answer(&shared, &caller)
 }
 
 fn ask(wrong: &str) -> Html {
@@ -41,7 +41,7 @@ fn ask(wrong: &str) -> Html {
 pub(super) async fn enter(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    form: Result<Form<Login>, FormRejection>,
+    form: Result<Form<LoginForm>, FormRejection>,
 ) -> Response {
     if let Some(foreign) = foreign(&shared, &caller) {
         return foreign;
@@ -53,7 +53,7 @@ pub(super) async fn enter(
         Err(too_many) => return problem(&shared, &caller, &too_many),
     }
     let main = ask("Nobody here has this token");
-    let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(Part::Login, "Log in", main) };
+    let page = Page { status: StatusCode::UNAUTHORIZED, ..Page::new(PageSection::Login, "Log in", main) };
     page.answer(&shared, &caller)
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn leave(State(shared): State<Arc<Shared>>, caller: Caller) -> 
 /// An answer to a form that stands on somebody else's page.
 fn foreign(shared: &Shared, caller: &Caller) -> Option<Response> {
     let error = "this form does not come from a page of this server";
-    let foreign = Problem::new(StatusCode::FORBIDDEN, error, "open /ui/login and use its form");
+    let foreign = ErrorResponse::new(StatusCode::FORBIDDEN, error, "open /ui/login and use its form");
     (!is_of_our_page(&caller.headers)).then(|| problem(shared, caller, &foreign))
 }
 

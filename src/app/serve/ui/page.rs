@@ -7,7 +7,7 @@ use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::access::Proof;
 use crate::serve::entrance::Caller;
-use crate::serve::problem::Problem;
+use crate::serve::problem::ErrorResponse;
 
 /// Nothing but our own style, script and pictures; forms and live updates go to this server only.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 
 /// Which part of the dashboard a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PageSection {
     Rollouts,
     Decisions,
     Health,
@@ -25,19 +25,19 @@ pub(super) enum Part {
 /// A page before it is framed.
 pub(super) struct Page {
     pub(super) status: StatusCode,
-    pub(super) part: Part,
+    pub(super) part: PageSection,
     pub(super) title: String,
     pub(super) main: Html,
 }
 
 impl Page {
-    pub(super) fn new(part: Part, title: impl Into<String>, main: Html) -> Self {
+    pub(super) fn new(part: PageSection, title: impl Into<String>, main: Html) -> Self {
         Self { status: StatusCode::OK, part, title: title.into(), main }
     }
 
     /// The whole answer.
     pub(super) fn answer(self, shared: &Shared, caller: &Caller) -> Response {
-        let on = if self.part == Part::Health { "health" } else { "change" };
+        let on = if self.part == PageSection::Health { "health" } else { "change" };
         let body = html!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
@@ -66,17 +66,17 @@ impl Page {
     }
 }
 
-fn banner(part: Part, shared: &Shared, caller: &Caller) -> Html {
-    let link = |to: Part, href: &str, text: &str| {
+fn banner(part: PageSection, shared: &Shared, caller: &Caller) -> Html {
+    let link = |to: PageSection, href: &str, text: &str| {
         let current = (to == part).then(|| html!(" aria-current=\"page\""));
         html!("<a href=\"{}\"{}>{}</a>", href, current, text)
     };
     html!(
         "<header><nav aria-label=\"Pages\"><a class=\"name\" href=\"/ui\">haldane</a>{}{}{}</nav>"
         "<p id=\"link\" class=\"link\" hidden></p>{}</header>",
-        link(Part::Rollouts, "/ui", "Rollouts"),
-        link(Part::Decisions, "/ui/decisions", "Decisions"),
-        link(Part::Health, "/ui/health", "Health"),
+        link(PageSection::Rollouts, "/ui", "Rollouts"),
+        link(PageSection::Decisions, "/ui/decisions", "Decisions"),
+        link(PageSection::Health, "/ui/health", "Health"),
         who(shared, caller),
     )
 }
@@ -100,7 +100,7 @@ fn who(shared: &Shared, caller: &Caller) -> Html {
 }
 
 /// An error as a page.
-pub(in crate::serve) fn problem(shared: &Shared, caller: &Caller, problem: &Problem) -> Response {
+pub(in crate::serve) fn problem(shared: &Shared, caller: &Caller, problem: &ErrorResponse) -> Response {
     let login = problem.status == StatusCode::UNAUTHORIZED && shared.access_now().has_tokens();
     let login = login.then(|| html!("<p><a class=\"button\" href=\"/ui/login\">Log in</a></p>"));
     let main = html!(
@@ -110,7 +110,7 @@ pub(in crate::serve) fn problem(shared: &Shared, caller: &Caller, problem: &Prob
         problem.hint.trim_end_matches('.'),
         login
     );
-    let page = Page { status: problem.status, ..Page::new(Part::Login, "Not done", main) };
+    let page = Page { status: problem.status, ..Page::new(PageSection::Login, "Not done", main) };
     problem.mark(page.answer(shared, caller))
 }
 

@@ -14,7 +14,7 @@ use super::card::{self, Glance};
 use super::chart::{Chart, DecisionMark};
 use super::decision;
 use super::link::rollout_url;
-use super::page::{Page, Part, live, problem};
+use super::page::{Page, PageSection, live, problem};
 use super::rollouts::why;
 use super::series::{Choice, chart, choices, usual};
 use super::words::{clock, count, deed, interval, number, or_dash, state_sign};
@@ -22,8 +22,8 @@ use crate::judge::WindowRow;
 use crate::markup::{Html, html};
 use crate::plan::Signal;
 use crate::serve::entrance::Caller;
-use crate::serve::problem::Problem;
-use crate::serve::view::Known;
+use crate::serve::problem::ErrorResponse;
+use crate::serve::view::KnownRollout;
 use crate::serve::{Shared, View};
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
@@ -35,7 +35,7 @@ const FEATURES_MAX: usize = 60;
 
 /// What a page may be asked to show.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wish {
+pub(super) struct PageQuery {
     #[serde(default)]
     model: String,
     /// The command that was just sent.
@@ -49,8 +49,8 @@ pub(super) struct Wish {
 }
 
 /// What the page shows, taken from the view at one moment.
-struct Shown {
-    known: Known,
+struct RolloutPage {
+    known: KnownRollout,
     decisions: Vec<Decision>,
     results: Vec<CommandResult>,
     sent: Option<CommandResult>,
@@ -68,7 +68,7 @@ struct Feature {
 pub(super) async fn rollout(
     State(shared): State<Arc<Shared>>,
     Path((rollout, candidate)): Path<(String, String)>,
-    wish: Result<Query<Wish>, QueryRejection>,
+    wish: Result<Query<PageQuery>, QueryRejection>,
     caller: Caller,
 ) -> Response {
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
@@ -80,28 +80,28 @@ pub(super) async fn rollout(
     let found = {
         let view = shared.read();
         let known = view.known().find(|known| means(&known.state)).cloned();
-        known.map(|known| Shown::of(&view, known, &wish, &glance))
+        known.map(|known| RolloutPage::of(&view, known, &wish, &glance))
     };
     let Some(shown) = found else {
         let error = format!("no candidate {candidate} in rollout {rollout}");
-        let missing = Problem::new(StatusCode::NOT_FOUND, error, "one appears with its first judged window");
+        let missing = ErrorResponse::new(StatusCode::NOT_FOUND, error, "one appears with its first judged window");
         return problem(&shared, &caller, &missing);
     };
     let state = &shown.known.state;
     let title = format!("{} {} · {}", state_sign(state.state).icon, state.candidate, state.model);
     let main = shown.html(&shared, &caller, &wish, &glance);
-    Page::new(Part::Rollouts, title, main).answer(&shared, &caller)
+    Page::new(PageSection::Rollouts, title, main).answer(&shared, &caller)
 }
 
-impl Wish {
+impl PageQuery {
     fn means(&self, choice: &Choice) -> bool {
         let against = self.against.is_empty() || self.against == choice.number.baseline;
         self.metric.as_ref().is_some_and(|metric| choice.is(metric, &self.column)) && against
     }
 }
 
-impl Shown {
-    fn of(view: &View, known: Known, wish: &Wish, glance: &Glance) -> Self {
+impl RolloutPage {
+    fn of(view: &View, known: KnownRollout, wish: &PageQuery, glance: &Glance) -> Self {
         let state = &known.state;
         let of_it = |decision: &&Decision| {
             (&decision.rollout, &decision.model, &decision.candidate)
@@ -134,7 +134,7 @@ impl Shown {
         Self { known, decisions, results, sent, charts, choices, features }
     }
 
-    fn html(&self, shared: &Shared, caller: &Caller, wish: &Wish, glance: &Glance) -> Html {
+    fn html(&self, shared: &Shared, caller: &Caller, wish: &PageQuery, glance: &Glance) -> Html {
         let state = &self.known.state;
         let sent = wish.command.as_ref().map(|id| outcome(id, self.sent.as_ref())).unwrap_or_default();
         let heading = html!(
@@ -186,7 +186,7 @@ impl Shown {
     }
 
     /// Another chart, chosen by name.
-    fn chooser(&self, wish: &Wish) -> Html {
+    fn chooser(&self, wish: &PageQuery) -> Html {
         if self.choices.is_empty() {
             return Html::default();
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::chart::Chart;
 use super::words::{action_name, metric_of};
 use crate::event::Micros;
-use crate::metric::{DRIFT, Place, shown};
+use crate::metric::{DRIFT, Visibility, shown};
 use crate::plan::{Against, Bound, PolicyPlan, Rule};
-use crate::serve::history::{History, Number, ShownPoint};
+use crate::serve::history::{ChartHistory, Number, ShownPoint};
 use crate::verdict::RolloutState;
 
 /// Charts that are drawn unasked.
@@ -34,7 +34,7 @@ impl Choice {
 }
 
 /// Every number of a candidate; of several conventions the first.
-pub(super) fn choices(history: &History, state: &RolloutState) -> Vec<Choice> {
+pub(super) fn choices(history: &ChartHistory, state: &RolloutState) -> Vec<Choice> {
     let mut seen = BTreeSet::new();
     let mut numbers: Vec<&Number> = history.numbers(&state.model, &state.candidate).collect();
     numbers.retain(|number| seen.insert((&number.metric, &number.column, &number.baseline)));
@@ -47,7 +47,7 @@ pub(super) fn usual(choices: &[Choice], policy: Option<&PolicyPlan>, drifted: &[
         let whole = rule.columns.is_empty().then_some("");
         whole.into_iter().chain(rule.columns.iter().map(String::as_str)).map(|column| (rule.metric, column))
     });
-    let always = shown(Place::Dashboard).map(|metric| (metric, ""));
+    let always = shown(Visibility::Dashboard).map(|metric| (metric, ""));
     let moved = drifted.iter().take(2).map(|column| (DRIFT.spec().name, *column));
     let mut usual: Vec<Choice> = Vec::new();
     for (metric, column) in always.chain(of_rules).chain(moved) {
@@ -60,7 +60,12 @@ pub(super) fn usual(choices: &[Choice], policy: Option<&PolicyPlan>, drifted: &[
 }
 
 /// A number of the candidate, the baseline version's, and the bounds of the rules that watch it.
-pub(super) fn chart(history: &History, state: &RolloutState, choice: &Choice, policy: Option<&PolicyPlan>) -> Chart {
+pub(super) fn chart(
+    history: &ChartHistory,
+    state: &RolloutState,
+    choice: &Choice,
+    policy: Option<&PolicyPlan>,
+) -> Chart {
     let number = &choice.number;
     let of_baseline = Number { version: state.baseline.clone(), ..number.clone() };
     let points: Vec<ShownPoint> = history.points(number).copied().collect();

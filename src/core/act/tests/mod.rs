@@ -7,7 +7,7 @@ mod orders;
 
 use std::sync::Arc;
 
-use super::{Book, Course, Key, Seen, Step, Terms, Trouble};
+use super::{AdapterTerms, Book, CandidateKey, Course, ObservedShare, Step, Trouble};
 use crate::event::{Micros, SECOND};
 use crate::verdict::liveness::FORMAT;
 use crate::verdict::rollout::tests::Bench;
@@ -48,12 +48,12 @@ impl Target {
         (self.share_pct, self.revision) = (share_pct, self.revision + 1);
     }
 
-    fn look(&mut self) -> Result<Seen, Trouble> {
+    fn look(&mut self) -> Result<ObservedShare, Trouble> {
         self.looks += 1;
         match self.mood {
             Mood::Away => Err(Trouble::Away("no answer".into())),
             Mood::Refusing => Err(Trouble::Refused("403".into())),
-            _ => Ok(Seen {
+            _ => Ok(ObservedShare {
                 version: self.version.clone(),
                 share_pct: Some(self.share_pct),
                 grain_pct: 1.0,
@@ -62,7 +62,7 @@ impl Target {
         }
     }
 
-    fn set(&mut self, from: &Seen, share_pct: f64) -> Result<(), Trouble> {
+    fn set(&mut self, from: &ObservedShare, share_pct: f64) -> Result<(), Trouble> {
         match self.mood {
             Mood::Away => return Err(Trouble::Away("no answer".into())),
             Mood::Refusing => return Err(Trouble::Refused("403".into())),
@@ -82,7 +82,7 @@ impl Target {
 /// The topics, and who writes and reads them.
 pub(super) struct World {
     pub(super) bench: Bench,
-    terms: Terms,
+    terms: AdapterTerms,
     pub(super) target: Target,
     /// Decisions of the bench that are on the control topic, with the time of their record.
     control: Vec<(Decision, Micros)>,
@@ -99,13 +99,13 @@ pub(super) struct World {
     taken_answers: usize,
 }
 
-pub(super) fn about() -> Key {
+pub(super) fn about() -> CandidateKey {
     ("m".into(), "v2".into())
 }
 
 impl World {
     pub(super) fn new(bench: Bench, raise: bool) -> Self {
-        let terms = Terms { adapter: "flags".into(), raise, every: 60 * SECOND, model: None, candidate: None };
+        let terms = AdapterTerms { adapter: "flags".into(), raise, every: 60 * SECOND, model: None, candidate: None };
         let book = Book::new(Arc::new(bench.plan.clone()), terms.clone());
         let now = bench.now;
         let mut world = Self {

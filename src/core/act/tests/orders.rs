@@ -121,7 +121,8 @@ fn other_rollouts_models_and_candidates_are_not_known() {
     assert!(world.book.candidates().is_empty() && world.target.looks == 0);
     let mut other = world.bench.last().clone();
     other.rollout = "other".into();
-    let mut book = Book::new(Arc::new(world.bench.plan.clone()), Terms { candidate: None, ..world.terms.clone() });
+    let mut book =
+        Book::new(Arc::new(world.bench.plan.clone()), AdapterTerms { candidate: None, ..world.terms.clone() });
     book.decided(&other, 0);
     assert!(book.candidates().is_empty());
 }

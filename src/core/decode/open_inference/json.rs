@@ -11,20 +11,20 @@ use super::super::flaw::Flaw;
 use super::super::scanner::RecordScan;
 use super::super::trie::ROOT;
 use super::tensor::{Data, Element, Tensor, Tensors};
-use super::wanted::Wanted;
+use super::wanted::TensorSelection;
 
 /// One message on its way: the fields beside the tensors go into the open row.
-pub(super) struct Document<'a, 'c> {
+pub(super) struct JsonMessage<'a, 'c> {
     pub(super) scan: RecordScan<'c>,
     /// The key of the tensors.
     pub(super) key: &'static str,
     /// Where wanted tensors go; none where tensors are passed over.
-    pub(super) into: Option<(&'a mut Wanted, &'a mut Tensors)>,
+    pub(super) into: Option<(&'a mut TensorSelection, &'a mut Tensors)>,
     /// Bytes of the tensors that stand behind the text, and which of those kept each is.
     pub(super) binary: Vec<(usize, Option<usize>)>,
 }
 
-impl Document<'_, '_> {
+impl JsonMessage<'_, '_> {
     /// Reads the object that the message begins with.
     pub(super) fn read(&mut self) -> Result<(), Flaw> {
         self.scan.cursor.space();
@@ -115,7 +115,7 @@ fn twice() -> Flaw {
 
 /// What was seen of a tensor.
 #[derive(Default)]
-struct Draft {
+struct RawTensor {
     name: Range<usize>,
     datatype: Range<usize>,
     shape: Option<Range<usize>>,
@@ -134,7 +134,7 @@ const DEPTH: u32 = 3;
 fn tensor(
     cursor: &mut Cursor<'_>,
     at: usize,
-    wanted: &mut Wanted,
+    wanted: &mut TensorSelection,
     tensors: &mut Tensors,
     binary: &mut Vec<(usize, Option<usize>)>,
 ) -> Result<(), Flaw> {
@@ -142,27 +142,27 @@ fn tensor(
         return Err(cursor.not("expected a tensor"));
     }
     let dimensions = tensors.dimensions.len();
-    let mut draft = Draft { entries: [wanted.at(at), None], ..Draft::default() };
+    let mut draft = RawTensor { entries: [wanted.at(at), None], ..RawTensor::default() };
     let mut more = cursor.first_member(b'}');
     while more {
-        let key = Key::of(cursor.text_value("expected a key")?);
+        let key = TensorKey::of(cursor.text_value("expected a key")?);
         cursor.colon()?;
         match key {
-            Key::Name => {
+            TensorKey::Name => {
                 let start = cursor.at + 1;
                 draft.entries[1] = wanted.named(at, cursor.text_value("expected the name of a tensor")?);
                 draft.name = start..cursor.at - 1;
             }
-            Key::Datatype => {
+            TensorKey::Datatype => {
                 let start = cursor.at + 1;
                 cursor.text_value("expected a datatype")?;
                 draft.datatype = start..cursor.at - 1;
             }
-            Key::Shape if draft.shape.is_some() => return Err(twice()),
-            Key::Shape => draft.shape = Some(shape(cursor, &mut tensors.dimensions)?),
-            Key::Parameters => draft.binary = binary_size(cursor)?,
-            Key::Data if draft.data.is_some() => return Err(twice()),
-            Key::Data => {
+            TensorKey::Shape if draft.shape.is_some() => return Err(twice()),
+            TensorKey::Shape => draft.shape = Some(shape(cursor, &mut tensors.dimensions)?),
+            TensorKey::Parameters => draft.binary = binary_size(cursor)?,
+            TensorKey::Data if draft.data.is_some() => return Err(twice()),
+            TensorKey::Data => {
                 draft.data = (cursor.peek() != b'n').then_some(cursor.at);
                 let is_wanted = draft.entries != [None, None] && draft.data.is_some();
                 if is_wanted {
@@ -171,7 +171,7 @@ fn tensor(
                     cursor.skip(DEPTH)?;
                 }
             }
-            Key::Other => cursor.skip(DEPTH)?,
+            TensorKey::Other => cursor.skip(DEPTH)?,
         }
         more = cursor.next_member(b'}')?;
     }
@@ -196,7 +196,7 @@ fn tensor(
 }
 
 /// The keys of a tensor.
-enum Key {
+enum TensorKey {
     Name,
     Shape,
     Datatype,
@@ -205,7 +205,7 @@ enum Key {
     Other,
 }
 
-impl Key {
+impl TensorKey {
     fn of(name: &[u8]) -> Self {
         match name {
             b"name" => Self::Name,

@@ -14,19 +14,19 @@ use std::sync::Arc;
 use crate::event::{Poison, Reject};
 use crate::plan::{Plan, Side};
 
-use self::json::Document;
-use self::tensor::{Tensors, Value};
-use self::wanted::{Wanted, is_tensor};
-use super::binding::{Binding, Layout, Slot};
+use self::json::JsonMessage;
+use self::tensor::{TensorValue, Tensors};
+use self::wanted::{TensorSelection, is_tensor};
+use super::binding::{Binding, Slot, SourceLayout};
 use super::cell;
-use super::cloudevents::{self, Mode};
+use super::cloudevents::{self, ContentMode};
 use super::flaw::Flaw;
-use super::places::{Places, Reading};
+use super::places::{OpenRecord, Places};
 use super::rows::RowBuilder;
 use super::scanner::Noted;
 use super::slots::{put_name, quoted};
-use super::trie::{ROOT, Target, Trie};
-use super::validate::Refusal;
+use super::trie::{KeyTarget, ROOT, Trie};
+use super::validate::RowRefusal;
 use super::{Decoded, Decoder, Record};
 
 /// Header in which Seldon Core says what a record is, such as `proto/InferModelResponse`.
@@ -38,11 +38,11 @@ const FRAME_BYTES: usize = 6;
 #[derive(Debug)]
 pub struct OpenInferenceDecoder {
     plan: Arc<Plan>,
-    layout: Layout,
+    layout: SourceLayout,
     side: Side,
     fields: Places,
     conditions: Places,
-    wanted: Wanted,
+    wanted: TensorSelection,
     tensors: Tensors,
     /// What is read of each row of the record.
     placed: Vec<Placed>,
@@ -57,7 +57,7 @@ pub struct OpenInferenceDecoder {
 /// A value that is read of each row, and where it is in this record.
 #[derive(Debug, Clone, Copy)]
 struct Placed {
-    target: Target,
+    target: KeyTarget,
     tensor: usize,
     /// Its place in a row of the tensor, in whose rows there are `width` values.
     at: usize,
@@ -79,7 +79,7 @@ impl OpenInferenceDecoder {
     /// A decoder for one partition of one source of the plan, which must say which side its records are.
     #[must_use]
     pub fn new(plan: &Arc<Plan>, source: u16, lane: u32) -> Self {
-        let layout = Layout::new(plan, source, lane);
+        let layout = SourceLayout::new(plan, source, lane);
         let side = plan.sources[usize::from(source)].mapping.side.expect("the side is told of sources of this format");
         let is_beside = |binding: &Binding| !is_tensor(binding, side);
         Self {
@@ -87,7 +87,7 @@ impl OpenInferenceDecoder {
             side,
             fields: Places::new(&layout.bindings, &[], is_beside),
             conditions: Places::new(&layout.conditions, &[], |_| true),
-            wanted: Wanted::new(&layout.bindings, side),
+            wanted: TensorSelection::new(&layout.bindings, side),
             tensors: Tensors::default(),
             placed: Vec::new(),
             rows: RowBuilder::new(&layout),
@@ -101,7 +101,7 @@ impl OpenInferenceDecoder {
 
     /// Reads a record: what its rows share into the open row, and its tensors. How many rows there are; none where the
     /// record is passed over.
-    fn read<'r>(&mut self, record: &Record<'r>) -> Result<Option<(&'r [u8], u32)>, Refusal> {
+    fn read<'r>(&mut self, record: &Record<'r>) -> Result<Option<(&'r [u8], u32)>, RowRefusal> {
         let said = record.said(&self.layout.selection).map_err(|(reason, what)| refusal(reason, what))?;
         let Some(payload) = said else { return Ok(None) };
         let message = if payload[0] == 0 { payload.get(FRAME_BYTES..).unwrap_or_default() } else { payload };
@@ -119,12 +119,12 @@ impl OpenInferenceDecoder {
     }
 
     /// How a message is written: as a header says, or as it begins. A header may say that it is of the other side.
-    fn encoding(&self, record: &Record<'_>, message: &[u8]) -> Result<Encoding, Refusal> {
+    fn encoding(&self, record: &Record<'_>, message: &[u8]) -> Result<Encoding, RowRefusal> {
         let header = |name: &str| {
             let named = record.headers.iter().rfind(|(header, _)| header.eq_ignore_ascii_case(name));
             named.map(|(_, value)| value.to_ascii_lowercase())
         };
-        if cloudevents::mode(record.headers) == Mode::Structured {
+        if cloudevents::mode(record.headers) == ContentMode::Structured {
             return Ok(Encoding::Enveloped);
         }
         if record.headers.is_empty() {
@@ -147,12 +147,12 @@ impl OpenInferenceDecoder {
     }
 
     /// One bit for each condition that holds.
-    fn held(&mut self, record: &Record<'_>, message: &[u8], encoding: Encoding) -> Result<u64, Refusal> {
+    fn held(&mut self, record: &Record<'_>, message: &[u8], encoding: Encoding) -> Result<u64, RowRefusal> {
         self.serial += 1;
         let Self { layout, conditions, rows, serial, scratch, side, .. } = self;
         let bindings = &layout.conditions;
         let mut noted = Noted::default();
-        let mut reading = Reading { record, payload: message, layout, rows, serial: *serial, scratch };
+        let mut reading = OpenRecord { record, payload: message, layout, rows, serial: *serial, scratch };
         let told = |(flaw, at): (Flaw, usize)| told(&flaw, bindings, at);
         match encoding {
             Encoding::Enveloped => noted = reading.of(conditions, bindings).map_err(told)?,
@@ -163,7 +163,7 @@ impl OpenInferenceDecoder {
                     (bindings, &mut conditions.patterns),
                     &mut noted,
                 );
-                let mut document = Document { scan, key: side.tensors(), into: None, binary: Vec::new() };
+                let mut document = JsonMessage { scan, key: side.tensors(), into: None, binary: Vec::new() };
                 let read = document.read();
                 read.map_err(|flaw| told((flaw, document.scan.cursor.at)))?;
             }
@@ -180,18 +180,18 @@ impl OpenInferenceDecoder {
     }
 
     /// Reads what its rows share into the open row, and its tensors.
-    fn message(&mut self, record: &Record<'_>, message: &[u8], encoding: Encoding) -> Result<(), Refusal> {
+    fn message(&mut self, record: &Record<'_>, message: &[u8], encoding: Encoding) -> Result<(), RowRefusal> {
         let Self { layout, fields, rows, serial, scratch, side, wanted, tensors, .. } = self;
         let bindings = &layout.bindings;
         let mut noted = Noted::default();
-        let mut reading = Reading { record, payload: message, layout, rows, serial: *serial, scratch };
+        let mut reading = OpenRecord { record, payload: message, layout, rows, serial: *serial, scratch };
         let told = |(flaw, at): (Flaw, usize)| told(&flaw, bindings, at);
         match encoding {
             Encoding::Json => {
                 let text = text_of(message);
                 let scan = reading.scan(text, &mut fields.plain, (bindings, &mut fields.patterns), &mut noted);
                 let mut document =
-                    Document { scan, key: side.tensors(), into: Some((wanted, tensors)), binary: Vec::new() };
+                    JsonMessage { scan, key: side.tensors(), into: Some((wanted, tensors)), binary: Vec::new() };
                 let read = document.read();
                 read.map_err(|flaw| told((flaw, document.scan.cursor.at)))?;
                 document.take_binary(message.len()).map_err(|what| refusal(Poison::Malformed, &what))?;
@@ -202,7 +202,7 @@ impl OpenInferenceDecoder {
                 let mut none = Trie::new(&[], |_| None);
                 let scan = reading.scan(text, &mut none, (bindings, &mut fields.patterns), &mut noted);
                 let mut document =
-                    Document { scan, key: side.tensors(), into: Some((wanted, tensors)), binary: Vec::new() };
+                    JsonMessage { scan, key: side.tensors(), into: Some((wanted, tensors)), binary: Vec::new() };
                 let read = document.enveloped();
                 read.map_err(|flaw| told((flaw, document.scan.cursor.at)))?;
             }
@@ -218,7 +218,7 @@ impl OpenInferenceDecoder {
     }
 
     /// Finds what is read of each row in the tensors of this record; what is not there is not read.
-    fn place(&mut self, message: &[u8]) -> Result<(), Refusal> {
+    fn place(&mut self, message: &[u8]) -> Result<(), RowRefusal> {
         let Self { wanted, tensors, placed, side, .. } = self;
         placed.clear();
         for (entry, tensor) in wanted.entries.iter().zip(&tensors.of_entry) {
@@ -252,7 +252,7 @@ impl OpenInferenceDecoder {
                 Err(flaw) => {
                     let path = flaw.binding().map(|at| self.layout.bindings[usize::from(at)].name());
                     let detail = format!("{}: {}", path.unwrap_or_default(), flaw.what());
-                    self.reject(record.offset, row, Refusal { reason: flaw.reason(), detail });
+                    self.reject(record.offset, row, RowRefusal { reason: flaw.reason(), detail });
                 }
             }
         }
@@ -261,7 +261,7 @@ impl OpenInferenceDecoder {
     /// Puts the values of one row into the open row.
     fn row(&mut self, record: &Record<'_>, message: &[u8], row: u32) -> Result<(), Flaw> {
         let Self { layout, fields, tensors, placed, rows, serial, scratch, .. } = self;
-        let mut reading = Reading { record, payload: message, layout, rows, serial: *serial, scratch };
+        let mut reading = OpenRecord { record, payload: message, layout, rows, serial: *serial, scratch };
         for Placed { target, tensor, at, width, n } in placed.iter() {
             let at = row as usize * width + at;
             let value = tensors.value(message, *tensor, at);
@@ -270,13 +270,13 @@ impl OpenInferenceDecoder {
                     reading.rows.put_number(column, number * factor);
                     Ok(())
                 }
-                (Slot::Text(column), _, Value::Text(text)) if str::from_utf8(text).is_ok() => {
+                (Slot::Text(column), _, TensorValue::Text(text)) if str::from_utf8(text).is_ok() => {
                     put_name(reading.rows, column, text)
                 }
                 (slot, ..) if slot.takes_whole() => {
                     best(reading.rows, slot, (at..at + n).map(|at| tensors.value(message, *tensor, at)))
                 }
-                (_, _, Value::Json(element)) => put(&mut reading, fields, *target, message, element.at),
+                (_, _, TensorValue::Json(element)) => put(&mut reading, fields, *target, message, element.at),
                 _ => written(value).and_then(|text| put(&mut reading, fields, *target, &text, 0)),
             };
             put.map_err(|flaw| flaw.of(target.binding))?;
@@ -285,7 +285,7 @@ impl OpenInferenceDecoder {
     }
 
     #[cold]
-    fn reject(&mut self, offset: i64, row: u32, refusal: Refusal) {
+    fn reject(&mut self, offset: i64, row: u32, refusal: RowRefusal) {
         self.rows.roll_back();
         self.rejects.push(refusal.into_reject(offset, row));
     }
@@ -350,8 +350,8 @@ fn place(shape: &[i64], indexes: &[u32]) -> Option<(usize, usize)> {
 }
 
 /// Puts the largest of some scores, or its class, into the open row.
-fn best<'a>(rows: &mut RowBuilder, slot: Slot, scores: impl Iterator<Item = Value<'a>>) -> Result<(), Flaw> {
-    let scores: Option<Vec<f64>> = scores.map(Value::number).collect();
+fn best<'a>(rows: &mut RowBuilder, slot: Slot, scores: impl Iterator<Item = TensorValue<'a>>) -> Result<(), Flaw> {
+    let scores: Option<Vec<f64>> = scores.map(TensorValue::number).collect();
     let scores = scores.ok_or_else(|| Flaw::wrong_type("expected a number per class"))?;
     match (cell::top(scores.into_iter().enumerate()), slot) {
         (Some((_, score)), Slot::BestScore(column)) => rows.put_number(column, score),
@@ -362,7 +362,13 @@ fn best<'a>(rows: &mut RowBuilder, slot: Slot, scores: impl Iterator<Item = Valu
 }
 
 /// Puts what stands in a text of JSON at a place into the open row.
-fn put(reading: &mut Reading<'_>, fields: &mut Places, target: Target, text: &[u8], at: usize) -> Result<(), Flaw> {
+fn put(
+    reading: &mut OpenRecord<'_>,
+    fields: &mut Places,
+    target: KeyTarget,
+    text: &[u8],
+    at: usize,
+) -> Result<(), Flaw> {
     let (mut noted, bindings) = (Noted::default(), &reading.layout.bindings);
     let mut scan = reading.scan(text, &mut fields.plain, (bindings, &mut fields.patterns), &mut noted);
     scan.cursor.at = at;
@@ -370,32 +376,34 @@ fn put(reading: &mut Reading<'_>, fields: &mut Places, target: Target, text: &[u
 }
 
 /// A value as JSON writes it, or Python where JSON has no such number.
-fn written(value: Value<'_>) -> Result<Vec<u8>, Flaw> {
+fn written(value: TensorValue<'_>) -> Result<Vec<u8>, Flaw> {
     Ok(match value {
-        Value::Text(text) => quoted(str::from_utf8(text).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8"))?),
-        Value::Number(number) if number.is_infinite() => {
+        TensorValue::Text(text) => {
+            quoted(str::from_utf8(text).map_err(|_| Flaw::new(Poison::InvalidUtf8, "not UTF-8"))?)
+        }
+        TensorValue::Number(number) if number.is_infinite() => {
             if number > 0.0 {
                 b"Infinity".to_vec()
             } else {
                 b"-Infinity".to_vec()
             }
         }
-        Value::Number(number) => number.to_string().into_bytes(),
-        Value::Signed(number) => number.to_string().into_bytes(),
-        Value::Unsigned(number) => number.to_string().into_bytes(),
-        Value::Bool(truth) => truth.to_string().into_bytes(),
-        Value::Json(_) => Vec::new(),
+        TensorValue::Number(number) => number.to_string().into_bytes(),
+        TensorValue::Signed(number) => number.to_string().into_bytes(),
+        TensorValue::Unsigned(number) => number.to_string().into_bytes(),
+        TensorValue::Bool(truth) => truth.to_string().into_bytes(),
+        TensorValue::Json(_) => Vec::new(),
     })
 }
 
 /// Puts the fields beside the tensors of a message in protobuf where they belong.
 fn put_head(
-    reading: &mut Reading<'_>,
+    reading: &mut OpenRecord<'_>,
     head: &protobuf::Head,
     places: &mut Places,
     bindings: &[Binding],
     noted: &mut Noted,
-) -> Result<(), Refusal> {
+) -> Result<(), RowRefusal> {
     let message = reading.payload;
     let texts = [("id", &head.id), ("model_name", &head.model_name), ("model_version", &head.model_version)];
     for (name, range) in texts.into_iter().filter(|(_, range)| !range.is_empty()) {
@@ -413,18 +421,18 @@ fn put_head(
     Ok(())
 }
 
-fn refusal(reason: Poison, what: &str) -> Refusal {
-    Refusal { reason, detail: what.to_owned() }
+fn refusal(reason: Poison, what: &str) -> RowRefusal {
+    RowRefusal { reason, detail: what.to_owned() }
 }
 
 /// What is wrong with a message in protobuf.
-fn faulty((what, at): protobuf::Fault) -> Refusal {
-    Refusal { reason: Poison::Malformed, detail: format!("{what} (byte {at})") }
+fn faulty((what, at): protobuf::WireFault) -> RowRefusal {
+    RowRefusal { reason: Poison::Malformed, detail: format!("{what} (byte {at})") }
 }
 
 /// What is wrong with a field beside the tensors.
-fn told(flaw: &Flaw, bindings: &[Binding], at: usize) -> Refusal {
+fn told(flaw: &Flaw, bindings: &[Binding], at: usize) -> RowRefusal {
     let field = flaw.binding().map(|binding| bindings[usize::from(binding)].name() + ": ");
     let detail = format!("{}{} (byte {at})", field.unwrap_or_default(), flaw.what());
-    Refusal { reason: flaw.reason(), detail }
+    RowRefusal { reason: flaw.reason(), detail }
 }

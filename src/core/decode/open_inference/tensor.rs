@@ -5,11 +5,11 @@ use std::ops::Range;
 use crate::event::Poison;
 use crate::plan::{ROWS_MAX, Side};
 
-use super::super::validate::Refusal;
+use super::super::validate::RowRefusal;
 
 /// What the values of a tensor are; whole numbers by their width in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Datatype {
     Bool,
     Unsigned(usize),
     Signed(usize),
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Bytes,
 }
 
-impl Kind {
+impl Datatype {
     /// The kind that a datatype of the protocol names.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -81,7 +81,7 @@ pub(super) struct Tensor {
     pub(super) shape: Option<Range<usize>>,
     pub(super) data: Data,
     /// What its values are, once it was settled.
-    kind: Kind,
+    kind: Datatype,
     /// Rows, once it was settled.
     batch: usize,
     /// Values of a row, once it was settled.
@@ -91,7 +91,7 @@ pub(super) struct Tensor {
 impl Tensor {
     /// A tensor as a message has it.
     pub(super) fn new(at: usize, [name, datatype]: [Range<usize>; 2], shape: Option<Range<usize>>, data: Data) -> Self {
-        Self { at, name, datatype, shape, data, kind: Kind::Bytes, batch: 0, width: 0 }
+        Self { at, name, datatype, shape, data, kind: Datatype::Bytes, batch: 0, width: 0 }
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Element {
 
 /// One value of a tensor.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(super) enum TensorValue<'a> {
     Number(f64),
     Signed(i64),
     Unsigned(u64),
@@ -115,7 +115,7 @@ pub(super) enum Value<'a> {
     Json(Element),
 }
 
-impl Value<'_> {
+impl TensorValue<'_> {
     /// What it is, if it is a number.
     pub(super) fn number(self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "the nearest number, as of columns of whole numbers")]
@@ -167,7 +167,7 @@ impl Tensors {
 
     /// Holds what every tensor claims to be against what is there. Gives the rows of the record; one where it has no
     /// tensor that anything is read of.
-    pub(super) fn settle(&mut self, message: &[u8], side: Side) -> Result<u32, Refusal> {
+    pub(super) fn settle(&mut self, message: &[u8], side: Side) -> Result<u32, RowRefusal> {
         let mut batch: Option<(usize, usize)> = None;
         for at in 0..self.all.len() {
             let (reason, what) = match (self.settle_one(message, at), batch) {
@@ -182,7 +182,7 @@ impl Tensors {
                     continue;
                 }
             };
-            return Err(Refusal { reason, detail: format!("{}: {what}", self.path(message, at, side)) });
+            return Err(RowRefusal { reason, detail: format!("{}: {what}", self.path(message, at, side)) });
         }
         Ok(batch.map_or(1, |(rows, _)| u32::try_from(rows).expect("at most ROWS_MAX")))
     }
@@ -230,7 +230,7 @@ impl Tensors {
     }
 
     /// How many values there are.
-    fn counted(&mut self, message: &[u8], kind: Kind, data: Data) -> Result<(Data, usize), String> {
+    fn counted(&mut self, message: &[u8], kind: Datatype, data: Data) -> Result<(Data, usize), String> {
         let n = match (&data, kind.width()) {
             (Data::Missing, _) => 0,
             (Data::Raw(bytes), None) => {
@@ -244,7 +244,7 @@ impl Tensors {
                 return Err(format!("{} bytes are no whole number of values of {width} bytes", bytes.len()));
             }
             (Data::Raw(bytes), Some(width)) => bytes.len() / width,
-            (Data::Elements(_), _) if kind == Kind::Half => {
+            (Data::Elements(_), _) if kind == Datatype::Half => {
                 return Err("FP16 is for binary data only".to_owned());
             }
             (Data::Decimals(range) | Data::Integers(range) | Data::Texts(range) | Data::Elements(range), _) => {
@@ -269,15 +269,15 @@ impl Tensors {
 
     /// A value of a settled tensor.
     #[inline]
-    pub(super) fn value<'a>(&self, message: &'a [u8], tensor: usize, at: usize) -> Value<'a> {
+    pub(super) fn value<'a>(&self, message: &'a [u8], tensor: usize, at: usize) -> TensorValue<'a> {
         let Tensor { kind, data, .. } = &self.all[tensor];
         match data {
             Data::Raw(bytes) => raw(*kind, &message[bytes.clone()], at),
-            Data::Decimals(range) => Value::Number(self.decimals[range.start + at]),
+            Data::Decimals(range) => TensorValue::Number(self.decimals[range.start + at]),
             Data::Integers(range) => whole(*kind, self.integers[range.start + at]),
-            Data::Texts(range) => Value::Text(&message[self.texts[range.start + at].clone()]),
-            Data::Elements(range) => Value::Json(self.elements[range.start + at]),
-            Data::Missing => Value::Number(f64::NAN),
+            Data::Texts(range) => TensorValue::Text(&message[self.texts[range.start + at].clone()]),
+            Data::Elements(range) => TensorValue::Json(self.elements[range.start + at]),
+            Data::Missing => TensorValue::Number(f64::NAN),
         }
     }
 }
@@ -288,8 +288,8 @@ const NAME_MAX: usize = 80;
 const SHAPE_MAX: usize = 8;
 
 /// What a datatype means.
-pub(super) fn kind(datatype: &[u8]) -> Result<Kind, String> {
-    Kind::named(datatype).ok_or_else(|| match String::from_utf8_lossy(datatype) {
+pub(super) fn kind(datatype: &[u8]) -> Result<Datatype, String> {
+    Datatype::named(datatype).ok_or_else(|| match String::from_utf8_lossy(datatype) {
         none if none.is_empty() => "no datatype".to_owned(),
         name => format!("unknown datatype `{}`", name.chars().take(NAME_MAX).collect::<String>()),
     })
@@ -302,17 +302,17 @@ fn written(shape: &[i64]) -> String {
 }
 
 /// A whole number that came as a varint.
-fn whole(kind: Kind, value: u64) -> Value<'static> {
+fn whole(kind: Datatype, value: u64) -> TensorValue<'static> {
     match kind {
-        Kind::Bool => Value::Bool(value != 0),
-        Kind::Signed(_) => Value::Signed(value.cast_signed()),
-        _ => Value::Unsigned(value),
+        Datatype::Bool => TensorValue::Bool(value != 0),
+        Datatype::Signed(_) => TensorValue::Signed(value.cast_signed()),
+        _ => TensorValue::Unsigned(value),
     }
 }
 
 /// A value among bytes.
 #[inline]
-fn raw(kind: Kind, bytes: &[u8], at: usize) -> Value<'static> {
+fn raw(kind: Datatype, bytes: &[u8], at: usize) -> TensorValue<'static> {
     macro_rules! read {
         ($type:ty) => {{
             const WIDTH: usize = size_of::<$type>();
@@ -321,18 +321,18 @@ fn raw(kind: Kind, bytes: &[u8], at: usize) -> Value<'static> {
         }};
     }
     match kind {
-        Kind::Single => Value::Number(read!(f32).into()),
-        Kind::Double => Value::Number(read!(f64)),
-        Kind::Half => Value::Number(half(read!(u16))),
-        Kind::Bool => Value::Bool(bytes[at] != 0),
-        Kind::Signed(1) => Value::Signed(read!(i8).into()),
-        Kind::Signed(2) => Value::Signed(read!(i16).into()),
-        Kind::Signed(4) => Value::Signed(read!(i32).into()),
-        Kind::Signed(_) => Value::Signed(read!(i64)),
-        Kind::Unsigned(1) => Value::Unsigned(read!(u8).into()),
-        Kind::Unsigned(2) => Value::Unsigned(read!(u16).into()),
-        Kind::Unsigned(4) => Value::Unsigned(read!(u32).into()),
-        Kind::Unsigned(_) | Kind::Bytes => Value::Unsigned(read!(u64)),
+        Datatype::Single => TensorValue::Number(read!(f32).into()),
+        Datatype::Double => TensorValue::Number(read!(f64)),
+        Datatype::Half => TensorValue::Number(half(read!(u16))),
+        Datatype::Bool => TensorValue::Bool(bytes[at] != 0),
+        Datatype::Signed(1) => TensorValue::Signed(read!(i8).into()),
+        Datatype::Signed(2) => TensorValue::Signed(read!(i16).into()),
+        Datatype::Signed(4) => TensorValue::Signed(read!(i32).into()),
+        Datatype::Signed(_) => TensorValue::Signed(read!(i64)),
+        Datatype::Unsigned(1) => TensorValue::Unsigned(read!(u8).into()),
+        Datatype::Unsigned(2) => TensorValue::Unsigned(read!(u16).into()),
+        Datatype::Unsigned(4) => TensorValue::Unsigned(read!(u32).into()),
+        Datatype::Unsigned(_) | Datatype::Bytes => TensorValue::Unsigned(read!(u64)),
     }
 }
 
@@ -374,17 +374,17 @@ mod tests {
     fn values_of_every_width_are_read() {
         let bytes = 0x8182_8384_8586_8788_u64.to_le_bytes();
         for (kind, number) in [
-            (Kind::Signed(1), -120.0),
-            (Kind::Signed(2), f64::from(0x8788_u16.cast_signed())),
-            (Kind::Signed(4), f64::from(0x8586_8788_u32.cast_signed())),
-            (Kind::Unsigned(1), 136.0),
-            (Kind::Unsigned(2), f64::from(0x8788_u16)),
-            (Kind::Unsigned(4), f64::from(0x8586_8788_u32)),
+            (Datatype::Signed(1), -120.0),
+            (Datatype::Signed(2), f64::from(0x8788_u16.cast_signed())),
+            (Datatype::Signed(4), f64::from(0x8586_8788_u32.cast_signed())),
+            (Datatype::Unsigned(1), 136.0),
+            (Datatype::Unsigned(2), f64::from(0x8788_u16)),
+            (Datatype::Unsigned(4), f64::from(0x8586_8788_u32)),
         ] {
             assert_eq!(raw(kind, &bytes, 0).number(), Some(number), "{kind:?}");
         }
-        assert!(matches!(raw(Kind::Unsigned(8), &bytes, 0), Value::Unsigned(0x8182_8384_8586_8788)));
-        assert!(matches!(raw(Kind::Signed(8), &bytes, 0), Value::Signed(value) if value < 0));
-        assert!(matches!(raw(Kind::Bool, &bytes, 7), Value::Bool(true)));
+        assert!(matches!(raw(Datatype::Unsigned(8), &bytes, 0), TensorValue::Unsigned(0x8182_8384_8586_8788)));
+        assert!(matches!(raw(Datatype::Signed(8), &bytes, 0), TensorValue::Signed(value) if value < 0));
+        assert!(matches!(raw(Datatype::Bool, &bytes, 7), TensorValue::Bool(true)));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Path, Side, Step};
+use crate::plan::{Path, PathStep, Side};
 
 use super::super::binding::{Binding, Slot};
-use super::super::trie::Target;
+use super::super::trie::KeyTarget;
 
 /// Places of tensors whose entry is remembered.
 const ORDER_MAX: usize = 4_096;
@@ -13,21 +13,21 @@ const ORDER_MAX: usize = 4_096;
 /// One tensor as paths name it, and what is read of it.
 #[derive(Debug)]
 pub(super) struct Entry {
-    selector: Step,
-    pub(super) parts: Vec<Part>,
+    selector: PathStep,
+    pub(super) parts: Vec<TensorPart>,
 }
 
 /// A value that is read of each row of a tensor.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) target: Target,
+pub(super) struct TensorPart {
+    pub(super) target: KeyTarget,
     /// Its place along the dimensions of a row.
     pub(super) indexes: Vec<u32>,
 }
 
 /// All tensors that are read.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct TensorSelection {
     pub(super) entries: Vec<Entry>,
     by_name: BTreeMap<Vec<u8>, usize>,
     by_place: BTreeMap<usize, usize>,
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
     order: Vec<Option<usize>>,
 }
 
-impl Wanted {
+impl TensorSelection {
     /// The tensors that these bindings lead to. Where none does, the first tells how many rows there are.
     pub(super) fn new(bindings: &[Binding], side: Side) -> Self {
         let (by_name, by_place) = (BTreeMap::new(), BTreeMap::new());
@@ -44,23 +44,23 @@ impl Wanted {
             if let Some((selector, indexes)) = within(&binding.path, side) {
                 let slot = if binding.path.texts.pattern.is_some() { Slot::Part } else { binding.slot };
                 let entry = wanted.entry(selector);
-                wanted.entries[entry].parts.push(Part { target: Target { slot, binding: at }, indexes });
+                wanted.entries[entry].parts.push(TensorPart { target: KeyTarget { slot, binding: at }, indexes });
             }
         }
         if wanted.entries.is_empty() {
-            wanted.entry(&Step::Index(0));
+            wanted.entry(&PathStep::Index(0));
         }
         wanted
     }
 
-    fn entry(&mut self, selector: &Step) -> usize {
+    fn entry(&mut self, selector: &PathStep) -> usize {
         if let Some(known) = self.entries.iter().position(|entry| entry.selector == *selector) {
             return known;
         }
         let at = self.entries.len();
         match selector {
-            Step::Index(place) => drop(self.by_place.insert(*place as usize, at)),
-            Step::Named(_, name) | Step::Key(name) => drop(self.by_name.insert(name.clone().into_bytes(), at)),
+            PathStep::Index(place) => drop(self.by_place.insert(*place as usize, at)),
+            PathStep::Named(_, name) | PathStep::Key(name) => drop(self.by_name.insert(name.clone().into_bytes(), at)),
         }
         self.entries.push(Entry { selector: selector.clone(), parts: Vec::new() });
         at
@@ -76,8 +76,7 @@ impl Wanted {
         if self.by_name.is_empty() {
             return None;
         }
-        let is_named =
-            |entry: usize| matches!(&self.entries[entry].selector, Step::Named(_, known) if known.as_bytes() == name);
+        let is_named = |entry: usize| matches!(&self.entries[entry].selector, PathStep::Named(_, known) if known.as_bytes() == name);
         if let Some(guess) = self.order.get(place).copied().flatten().filter(|guess| is_named(*guess)) {
             return Some(guess);
         }
@@ -91,9 +90,9 @@ impl Wanted {
 }
 
 /// The tensor that a path names, and the way on in its rows.
-fn within(path: &Path, side: Side) -> Option<(&Step, Vec<u32>)> {
-    let [Step::Key(first), selector, inner @ ..] = path.steps() else { return None };
-    let index = |step: &Step| if let Step::Index(at) = step { Some(*at) } else { None };
+fn within(path: &Path, side: Side) -> Option<(&PathStep, Vec<u32>)> {
+    let [PathStep::Key(first), selector, inner @ ..] = path.steps() else { return None };
+    let index = |step: &PathStep| if let PathStep::Index(at) = step { Some(*at) } else { None };
     (first == side.tensors()).then(|| (selector, inner.iter().filter_map(index).collect()))
 }
 

@@ -3,7 +3,7 @@
 use super::cut as twin;
 use super::world::{Dice, quality_plan};
 use crate::baseline::cut;
-use crate::metric::{Context, Quantiles, Reading, Side, Value, find};
+use crate::metric::{Context, MetricResult, Quantiles, Side, Value, find};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -186,19 +186,19 @@ fn context(cut: &Cut) -> Context<'_> {
     Context { cut: Some(cut), known, window: 1, bins: 10, quantiles: Quantiles::Both, compat, quality }
 }
 
-fn read(metric: &str, cut: &Cut, current: &Histogram, baseline: &Histogram) -> Reading {
+fn read(metric: &str, cut: &Cut, current: &Histogram, baseline: &Histogram) -> MetricResult {
     let metric = find(metric).expect("is listed");
     metric.read(Side::Numeric(current), Some(Side::Numeric(baseline)), &context(cut)).swap_remove(0)
 }
 
-fn number(reading: &Reading) -> f64 {
+fn number(reading: &MetricResult) -> f64 {
     match reading.value {
         Value::Number(number) => number,
         other => panic!("{reading:?} is {other:?}"),
     }
 }
 
-fn width(reading: &Reading) -> f64 {
+fn width(reading: &MetricResult) -> f64 {
     let (low, high) = reading.bounds.expect("bounds");
     high - low
 }

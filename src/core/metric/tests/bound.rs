@@ -7,7 +7,7 @@ use super::cut;
 use super::world::COMPAT;
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::Grid;
-use crate::metric::{Context, METRICS, Reading, Reads, Side, Value};
+use crate::metric::{Context, METRICS, MetricResult, Reads, Side, Value};
 use crate::sim::Rng;
 use crate::summary::Histogram;
 use crate::summary::histogram::{Cut, Recuts};
@@ -21,7 +21,7 @@ fn cut_at(mut edges: Vec<f64>) -> Cut {
 }
 
 /// All readings of metrics of a numeric column, with their metric's name.
-fn readings(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Vec<(&'static str, Reading)> {
+fn readings(cut: &Cut, current: &Histogram, baseline: &Histogram) -> Vec<(&'static str, MetricResult)> {
     let context = Context { cut: Some(cut), compat: COMPAT, ..Context::ALONE };
     let columns = METRICS.iter().filter(|metric| matches!(metric.spec().reads, Reads::Numeric | Reads::Column));
     let of_metric = columns.flat_map(|metric| {
@@ -101,7 +101,7 @@ fn numbers_of_evidently_lie_inside_their_bounds() {
         let cut = cut::of_reference(&reference);
         let readings = readings(&cut, &cut::histogram(&cut, &current), &cut::histogram(&cut, &baseline));
         for (name, exact) in evidently(&current, &baseline) {
-            let of_evidently = |one: &&(&str, Reading)| one.0 == name && one.1.convention.ends_with("evidently");
+            let of_evidently = |one: &&(&str, MetricResult)| one.0 == name && one.1.convention.ends_with("evidently");
             let (_, reading) = readings.iter().find(of_evidently).expect("is read");
             let Some((low, high)) = reading.bounds else { continue };
             let Value::Number(value) = reading.value else { panic!("{reading:?}") };

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::world::{self, Counted, World};
-use crate::metric::{METRICS, Metric, Reading, Subject, Value, Worse, find};
+use crate::metric::{METRICS, Metric, MetricResult, MetricSubject, Value, WorseDirection, find};
 use crate::plan::Task;
 
 const SEED: u64 = 20_130_401;
 
-fn number(reading: &Reading) -> f64 {
+fn number(reading: &MetricResult) -> f64 {
     match reading.value {
         Value::Number(value) => value,
         other => panic!("{reading:?} is {other:?}"),
@@ -40,7 +40,7 @@ fn what_calls_itself_calibration_is_about_that() {
     let calibrated =
         METRICS.iter().map(|metric| metric.spec()).filter(|spec| spec.help.to_lowercase().contains("calibrat"));
     let others: Vec<&str> =
-        calibrated.filter(|spec| spec.subject != Subject::Calibration).map(|spec| spec.name).collect();
+        calibrated.filter(|spec| spec.subject != MetricSubject::Calibration).map(|spec| spec.name).collect();
     assert!(others.is_empty(), "a rule about these would give another reason: {others:?}");
 }
 
@@ -151,12 +151,12 @@ fn a_growing_fault_makes_every_metric_worse() {
     }
 }
 
-fn badness(worse: Worse, value: f64) -> f64 {
+fn badness(worse: WorseDirection, value: f64) -> f64 {
     match worse {
-        Worse::Up => value,
-        Worse::Down => -value,
-        Worse::Away => value.abs(),
-        Worse::Neither => 0.0,
+        WorseDirection::Up => value,
+        WorseDirection::Down => -value,
+        WorseDirection::Away => value.abs(),
+        WorseDirection::Neither => 0.0,
     }
 }
 

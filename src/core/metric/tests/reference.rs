@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::cut;
 use super::world::{COMPAT, quality_plan};
-use crate::metric::{Context, Reading, Side, Value, find};
+use crate::metric::{Context, MetricResult, Side, Value, find};
 use crate::plan::{QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -42,7 +42,7 @@ impl Check<'_> {
     }
 
     /// A number is what was expected; where nothing was, it is not defined.
-    fn exact(&self, key: &str, reading: &Reading) {
+    fn exact(&self, key: &str, reading: &MetricResult) {
         self.close(key, reading.value, 1e-9);
     }
 
@@ -56,7 +56,7 @@ impl Check<'_> {
     }
 
     /// A number is about what was expected.
-    fn near(&self, key: &str, reading: &Reading, tolerance: f64) {
+    fn near(&self, key: &str, reading: &MetricResult, tolerance: f64) {
         let (Value::Number(number), Some(expected)) = (reading.value, self.expected(key)) else {
             panic!("{}: {key} is {reading:?}", self.case)
         };
@@ -64,7 +64,7 @@ impl Check<'_> {
     }
 
     /// The expected number lies inside the certified bounds, and equals the value where they leave no room.
-    fn bounded(&self, key: &str, reading: &Reading) {
+    fn bounded(&self, key: &str, reading: &MetricResult) {
         let Some(expected) = self.expected(key) else { return self.exact(key, reading) };
         let (low, high) = reading.bounds.expect("bounds");
         let slack = 1e-12_f64.max(1e-9 * expected.abs());
@@ -86,7 +86,7 @@ fn read(
     current: Side<'_>,
     baseline: Option<Side<'_>>,
     context: &Context<'_>,
-) -> Reading {
+) -> MetricResult {
     let readings = find(metric).expect("is listed").read(current, baseline, context);
     let found = readings.iter().find(|reading| reading.convention.ends_with(convention));
     found.unwrap_or_else(|| panic!("{metric} has no {convention}: {readings:?}")).clone()
@@ -159,18 +159,18 @@ fn numeric(check: &Check<'_>, reference: &[f64], current: &[f64]) {
     }
 }
 
-fn rounded(reading: Reading) -> Reading {
+fn rounded(reading: MetricResult) -> MetricResult {
     let value = if let Value::Number(x) = reading.value {
         Value::Number(if x.abs() < 1e-12 { 0.0 } else { x })
     } else {
         reading.value
     };
-    Reading { value, ..reading }
+    MetricResult { value, ..reading }
 }
 
 /// The exact U lies inside the bounds; where they leave no room, the p-value is that of `SciPy` but for ties of one
 /// side.
-fn mann_whitney(check: &Check<'_>, reading: &Reading) {
+fn mann_whitney(check: &Check<'_>, reading: &MetricResult) {
     let (n, m) = (reading.n as f64, reading.n_baseline as f64);
     let Some(u) = check.expected("mwu_u_cur") else { return };
     let (low, high) = reading.bounds.expect("bounds");
@@ -182,7 +182,7 @@ fn mann_whitney(check: &Check<'_>, reading: &Reading) {
 }
 
 /// As far as sums are exact.
-fn welch(check: &Check<'_>, reading: &Reading) {
+fn welch(check: &Check<'_>, reading: &MetricResult) {
     if check.expected("welch_t").is_some_and(f64::is_finite) {
         check.close("welch_t", reading.value, 1e-5);
         check.close("welch_p", Value::Number(reading.p_value.expect("a p-value")), 1e-5);
@@ -190,7 +190,7 @@ fn welch(check: &Check<'_>, reading: &Reading) {
 }
 
 /// The exact distance lies inside the bounds, and its p-value between those of the bounds.
-fn kolmogorov(check: &Check<'_>, reading: &Reading) {
+fn kolmogorov(check: &Check<'_>, reading: &MetricResult) {
     check.bounded("ks_d", reading);
     let (_, high) = reading.bounds.expect("bounds");
     let (n, m) = (reading.n as f64, reading.n_baseline as f64);

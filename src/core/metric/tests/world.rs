@@ -2,7 +2,7 @@
 
 use super::cut;
 use crate::kernel::bin::Edges;
-use crate::metric::{Context, METRICS, Metric, Quantiles, Reading, Reads, Side};
+use crate::metric::{Context, METRICS, Metric, MetricResult, Quantiles, Reads, Side};
 use crate::plan::{Compat, QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
@@ -234,7 +234,7 @@ impl Counted {
     }
 
     /// What a metric reads of this against `baseline`, one list per side.
-    pub(super) fn read(&self, metric: &dyn Metric, baseline: &Self, context: &Context<'_>) -> Vec<Vec<Reading>> {
+    pub(super) fn read(&self, metric: &dyn Metric, baseline: &Self, context: &Context<'_>) -> Vec<Vec<MetricResult>> {
         let spec = metric.spec();
         let sides = self.sides(spec.reads).into_iter().zip(baseline.sides(spec.reads));
         sides

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Seal, Sealed};
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::Grid;
-use crate::plan::{CategoricalColumn, Columns, NumericColumn, QualityPlan, Role, Task};
+use crate::plan::{CategoricalColumn, ColumnRole, Columns, NumericColumn, QualityPlan, Task};
 use crate::summary::histogram::{Cut, Recuts};
 use crate::summary::quality::Labelled;
 use crate::summary::{Histogram, Latency, Magnitudes, Quality, Traffic, entity};
@@ -39,7 +39,11 @@ fn columns() -> Columns {
         rare: None,
     };
     Columns {
-        numeric: vec![numeric("x", Role::Feature), numeric("latency", Role::Latency), numeric("cost", Role::Measure)],
+        numeric: vec![
+            numeric("x", ColumnRole::Feature),
+            numeric("latency", ColumnRole::Latency),
+            numeric("cost", ColumnRole::Measure),
+        ],
         categorical: vec![categorical("free", &[]), categorical("known", &["a", "b", "c"])],
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Calibration;
 /// What is known of both versions; the candidate's first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Calibrated {
-    bins: [Vec<Counted>; 2],
+    bins: [Vec<ScoreBin>; 2],
     log_es: [f64; 2],
     /// Windows in a row in which evidence stood.
     standing: [u32; 2],
@@ -48,7 +48,7 @@ pub(crate) struct Calibrated {
 
 /// One score bin.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Counted {
+struct ScoreBin {
     n: u64,
     score: Fixed,
     positive: u64,
@@ -87,13 +87,13 @@ impl Calibrated {
         for (side, quality) in [pair.candidate, pair.baseline].into_iter().enumerate() {
             let Some(table) = quality.width.first() else { continue };
             let bins = &mut self.bins[side];
-            bins.resize(table.len(), Counted::default());
+            bins.resize(table.len(), ScoreBin::default());
             for (bin, more) in bins.iter_mut().zip(table) {
                 bin.n += more.n;
                 bin.score.merge(more.score);
                 bin.positive += more.positive;
             }
-            let bin = |bin: &Counted| Bin { n: bin.n, predicted: bin.score.value(), positive: bin.positive };
+            let bin = |bin: &ScoreBin| Bin { n: bin.n, predicted: bin.score.value(), positive: bin.positive };
             let bins: Vec<Bin> = bins.iter().map(bin).collect();
             self.log_es[side] = log_e_calibration(&bins) / deff;
             let stands = self.log_es[side] >= -libm::log(alpha);
@@ -104,7 +104,7 @@ impl Calibrated {
     /// Labels, and by how much scores promise too much.
     fn excess(&self, side: usize) -> (u64, f64) {
         let n: u64 = self.bins[side].iter().map(|bin| bin.n).sum();
-        let excess = |bin: &Counted| bin.score.value() - count(bin.positive);
+        let excess = |bin: &ScoreBin| bin.score.value() - count(bin.positive);
         (n, self.bins[side].iter().map(excess).sum::<f64>() / count(n.max(1)))
     }
 

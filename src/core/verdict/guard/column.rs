@@ -8,7 +8,7 @@ use crate::infer::location::{Location, location};
 use crate::infer::normal::normal_sf;
 use crate::metric::alike::settled;
 use crate::metric::paired::cells_of_both;
-use crate::plan::{Plan, Role};
+use crate::plan::{ColumnRole, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Refined, Traffic};
@@ -24,11 +24,11 @@ pub(crate) struct Column {
     pub(crate) code: ReasonCode,
     /// Whether it tells the time, and windows are shorter than its cycle: no fixed reference can be like one of them.
     pub(crate) calendar: bool,
-    pub(super) place: Place,
+    pub(super) place: ColumnBinning,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum ColumnBinning {
     Numeric(usize, Arc<Cut>),
     Categorical(usize),
 }
@@ -38,36 +38,36 @@ pub(super) fn columns(plan: &Plan) -> impl Iterator<Item = Column> {
     let calendar = move |column: &str| plan.time.is_within_a_cycle(column);
     let numeric = plan.columns.numeric.iter().enumerate().filter_map(move |(index, column)| {
         let code = match column.role {
-            Role::Feature => ReasonCode::FeatureDrift,
-            Role::Score => ReasonCode::ScoreDrift,
+            ColumnRole::Feature => ReasonCode::FeatureDrift,
+            ColumnRole::Score => ReasonCode::ScoreDrift,
             // A measure may move: in which way it must not is said of its mean.
-            Role::Latency | Role::Measure => return None,
+            ColumnRole::Latency | ColumnRole::Measure => return None,
         };
         Some(Column {
             name: column.name.clone(),
             code,
             calendar: calendar(&column.name),
-            place: Place::Numeric(index, Arc::clone(&column.cut)),
+            place: ColumnBinning::Numeric(index, Arc::clone(&column.cut)),
         })
     });
     let categorical = plan.columns.categorical.iter().enumerate().map(move |(index, column)| Column {
         name: column.name.clone(),
         code: ReasonCode::FeatureDrift,
         calendar: calendar(&column.name),
-        place: Place::Categorical(index),
+        place: ColumnBinning::Categorical(index),
     });
     numeric.chain(categorical)
 }
 
 impl Column {
     pub(super) fn is_numeric(&self) -> bool {
-        matches!(self.place, Place::Numeric(..))
+        matches!(self.place, ColumnBinning::Numeric(..))
     }
 
     /// The p-value of a Kolmogorov-Smirnov test of scores, which have an order that few cells lose. Between normal
     /// distributions a tolerated index `d^2` is a shift by `d`, and that is a distance of `2 Phi(d / 2) - 1`.
     pub(super) fn ks_p(&self, current: &Traffic, reference: &Traffic, tolerated: f64, deff: f64) -> Option<f64> {
-        let Place::Numeric(index, cut) = &self.place else { return None };
+        let ColumnBinning::Numeric(index, cut) = &self.place else { return None };
         if self.code != ReasonCode::ScoreDrift {
             return None;
         }
@@ -79,14 +79,14 @@ impl Column {
 
     /// Where its values lie, against a fixed reference.
     pub(super) fn location(&self, current: &Traffic, reference: &Traffic) -> Option<Location> {
-        let Place::Numeric(index, _) = &self.place else { return None };
+        let ColumnBinning::Numeric(index, _) = &self.place else { return None };
         location(&reference.numeric[*index].counts, &current.numeric[*index].counts)
     }
 
     /// Counts of both sides over the decision's cells; missing values come last.
     pub(super) fn cells(&self, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> [Vec<u64>; 2] {
         match &self.place {
-            Place::Numeric(index, cut) => {
+            ColumnBinning::Numeric(index, cut) => {
                 let sides = [&current.numeric[*index], &reference.numeric[*index]];
                 let mut cells = if fixed {
                     sides.map(|side| side.recut(&cut.recuts.bins20))
@@ -96,7 +96,7 @@ impl Column {
                 cells.iter_mut().zip(sides).for_each(|(cells, side)| cells.push(side.missing + side.nan));
                 cells
             }
-            Place::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
+            ColumnBinning::Categorical(index) => [current, reference].map(|side| names(&side.categorical[*index])),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::infer::likeness::Likeness;
 use crate::infer::location::Location;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
-use crate::infer::shiryaev::{Alarm, Monitor};
+use crate::infer::shiryaev::{AlarmRule, Monitor};
 use crate::infer::wander::Wander;
 use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
@@ -77,21 +77,21 @@ pub(crate) struct Drift {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Drifted {
     /// Against the baseline version, by column.
-    concurrent: Vec<Watch>,
+    concurrent: Vec<DriftDetector>,
     /// Against each reference, by column.
-    references: Vec<Against>,
+    references: Vec<ReferenceDetectors>,
 }
 
 /// Detectors against one reference, by column.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Against {
-    version: Vec<Watch>,
-    baseline: Vec<Watch>,
+struct ReferenceDetectors {
+    version: Vec<DriftDetector>,
+    baseline: Vec<DriftDetector>,
 }
 
 /// One detector, and what it saw last.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Watch {
+pub(crate) struct DriftDetector {
     pub(crate) monitor: Monitor,
     #[serde(default)]
     likeness: Likeness,
@@ -118,7 +118,7 @@ impl Compared {
     }
 }
 
-impl Watch {
+impl DriftDetector {
     pub(crate) fn log_r(&self) -> f64 {
         self.monitor.log_r()
     }
@@ -211,7 +211,7 @@ fn never(plan: &Plan, guard: &GuardPlan) -> Option<String> {
 impl Drift {
     /// Takes one window.
     fn update(&self, drifted: &mut Drifted, versions: Versions<'_>, judged: &Judged<'_>) {
-        drifted.references.resize_with(self.references.len(), Against::default);
+        drifted.references.resize_with(self.references.len(), ReferenceDetectors::default);
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
             let fixed = *reference == Baseline::Reference;
             if let Some(reference) = find(reference, versions.key, judged) {
@@ -231,8 +231,8 @@ impl Drift {
         }
     }
 
-    fn look(&self, watches: &mut Vec<Watch>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
-        watches.resize_with(self.columns.len(), Watch::default);
+    fn look(&self, watches: &mut Vec<DriftDetector>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
+        watches.resize_with(self.columns.len(), DriftDetector::default);
         let pairs = watches.iter_mut().zip(self.columns.iter());
         for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
             let deff = watch.likeness.design_effect(self.guard.design_effect);
@@ -245,7 +245,7 @@ impl Drift {
         }
     }
 
-    fn learn(&self, watches: &mut [Watch], current: &Traffic, reference: &Traffic) {
+    fn learn(&self, watches: &mut [DriftDetector], current: &Traffic, reference: &Traffic) {
         for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
             let location = column.location(current, reference).filter(|location| location.n >= self.guard.n_min);
             location.into_iter().for_each(|location| watch.learn(location, self.guard.drift));
@@ -277,9 +277,9 @@ impl Drift {
     }
 
     /// One column alone must reach this many times the patience.
-    fn alarm(&self) -> Alarm {
+    fn alarm(&self) -> AlarmRule {
         let patience = self.patience() * float(self.columns.len().max(1));
-        Alarm { patience, windows_min: self.guard.windows_min }
+        AlarmRule { patience, windows_min: self.guard.windows_min }
     }
 
     /// Adds what drift of a candidate calls for.
@@ -290,7 +290,8 @@ impl Drift {
         for (against, reference) in drifted.references.iter().zip(self.references.iter()) {
             let quiet = |column: &usize| against.baseline.get(*column).is_none_or(|watch| watch.log_r() < bound);
             let of_model = |column: usize| -> f64 {
-                let log_r = |watches: &[Watch]| watches.get(column).map_or(f64::NEG_INFINITY, Watch::log_r);
+                let log_r =
+                    |watches: &[DriftDetector]| watches.get(column).map_or(f64::NEG_INFINITY, DriftDetector::log_r);
                 log_r(&against.version).min(log_r(&drifted.concurrent))
             };
             let candidates = (0..self.columns.len()).filter(quiet);
@@ -323,8 +324,8 @@ impl Drift {
     }
 
     /// The columns that have drifted (e-d-BH with equal weights), those with the most evidence first.
-    fn listed(&self, watches: &[Watch]) -> Vec<usize> {
-        let log_r: Vec<f64> = watches.iter().map(Watch::log_r).collect();
+    fn listed(&self, watches: &[DriftDetector]) -> Vec<usize> {
+        let log_r: Vec<f64> = watches.iter().map(DriftDetector::log_r).collect();
         let mut listed = e_d_bh(&log_r, &vec![1.0; log_r.len()], self.patience());
         listed.sort_by(|&a, &b| log_r[b].total_cmp(&log_r[a]));
         listed
@@ -334,7 +335,7 @@ impl Drift {
         &self,
         action: Action,
         named: &[usize],
-        watches: &[Watch],
+        watches: &[DriftDetector],
         (reference, text): (&Baseline, &str),
         scene: Scene<'_, '_>,
         verdict: &mut Verdict,
@@ -381,7 +382,7 @@ pub(crate) mod tests {
     use crate::plan::Columns;
     use crate::reason::ReasonCode;
     use crate::summary::Category;
-    use crate::verdict::guard::column::Place;
+    use crate::verdict::guard::column::ColumnBinning;
     use crate::verdict::guard::tests::{key, with_reference};
 
     pub(crate) const USUAL: [u64; 4] = [400, 300, 200, 100];
@@ -399,7 +400,7 @@ pub(crate) mod tests {
     /// With places for so many segments.
     pub(crate) fn drift_over(places: u32) -> Drift {
         let (name, code) = ("carrier".to_owned(), ReasonCode::FeatureDrift);
-        let column = Column { name, code, calendar: false, place: Place::Categorical(0) };
+        let column = Column { name, code, calendar: false, place: ColumnBinning::Categorical(0) };
         let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
         Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
     }

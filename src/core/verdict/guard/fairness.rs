@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::infer::gap::{Gap, GapPlan, Widest};
+use crate::infer::gap::{GapEvidence, GapPlan, Widest};
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, Fairness, GroupRate, GuardPlan, Plan};
 use crate::reason::ReasonCode;
@@ -47,19 +47,19 @@ pub(crate) struct FairnessGuard;
 /// What is known of one rate.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Record {
+pub(crate) struct RateEvidence {
     /// Rows of groups that were not looked at yet, candidate and baseline.
     rows: BTreeMap<String, [Arm; 2]>,
     /// The groups, once they are chosen, in the order of `rows`, and what is known of them.
     chosen: Vec<String>,
-    gap: Option<Gap>,
+    gap: Option<GapEvidence>,
     windows: u32,
     /// Start of the first window.
     since: Option<Micros>,
 }
 
 impl Guard for FairnessGuard {
-    type Memory = Vec<Record>;
+    type Memory = Vec<RateEvidence>;
     const ACCOUNTS: &'static [Account] = &[WIDER];
 
     fn new(_: &Plan, _: &GuardPlan) -> Self {
@@ -80,15 +80,15 @@ impl Guard for FairnessGuard {
         guard.fairness.iter().map(words).collect()
     }
 
-    fn traffic(&self, records: &mut Vec<Record>, shown: &Shown<'_, '_, Traffic>) {
+    fn traffic(&self, records: &mut Vec<RateEvidence>, shown: &Shown<'_, '_, Traffic>) {
         update(records, (shown.both, shown.learnt.effect), shown.scene, GroupRate::of_traffic);
     }
 
-    fn labels(&self, records: &mut Vec<Record>, shown: &Shown<'_, '_, Quality>) {
+    fn labels(&self, records: &mut Vec<RateEvidence>, shown: &Shown<'_, '_, Quality>) {
         update(records, (shown.both, shown.learnt.effect), shown.scene, GroupRate::of_labels);
     }
 
-    fn rule(&self, records: &mut Vec<Record>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, records: &mut Vec<RateEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         for (fairness, record) in scene.guard.fairness.iter().zip(records.iter()) {
             record.rule(fairness, scene, verdict);
         }
@@ -118,12 +118,12 @@ impl GroupRate {
 
 /// Takes a window of the rates that are read from its counts, and its design effect.
 fn update<T>(
-    records: &mut Vec<Record>,
+    records: &mut Vec<RateEvidence>,
     (both, deff): (&Both<'_, T>, f64),
     scene: Scene<'_, '_>,
     read: impl Fn(GroupRate, &T) -> Option<Arm>,
 ) {
-    records.resize_with(scene.guard.fairness.len(), Record::default);
+    records.resize_with(scene.guard.fairness.len(), RateEvidence::default);
     for (fairness, record) in scene.guard.fairness.iter().zip(records) {
         let of_field = format!("{}=", fairness.segment);
         let window = groups(both, &of_field, |counts| read(fairness.rate, counts));
@@ -154,7 +154,7 @@ fn plan(fairness: &Fairness, guard: &GuardPlan) -> GapPlan {
     GapPlan { tolerated: fairness.margin, alpha, planned, windows_min }
 }
 
-impl Record {
+impl RateEvidence {
     fn take(&mut self, window: Vec<(&str, [Arm; 2])>) {
         for (segment, [candidate, baseline]) in window {
             if self.gap.is_some() && !self.chosen.iter().any(|chosen| chosen == segment) {
@@ -193,7 +193,7 @@ impl Record {
         if by.len() >= 2 {
             self.rows.retain(|segment, _| by.iter().any(|(_, chosen)| chosen == segment));
             self.chosen = self.rows.keys().cloned().collect();
-            self.gap = Some(Gap::new(self.chosen.len()));
+            self.gap = Some(GapEvidence::new(self.chosen.len()));
         }
     }
 
@@ -213,7 +213,7 @@ impl Record {
         }
     }
 
-    fn describe(&self, fairness: &Fairness, gap: &Gap) -> String {
+    fn describe(&self, fairness: &Fairness, gap: &GapEvidence) -> String {
         let Fairness { segment, rate, margin } = fairness;
         let [candidate, baseline] = gap.widest();
         format!(
@@ -229,13 +229,13 @@ impl Record {
     }
 
     /// The two groups that are farthest apart, and their rates.
-    fn named(&self, gap: &Gap, version: usize, Widest { most, least, .. }: Widest) -> String {
+    fn named(&self, gap: &GapEvidence, version: usize, Widest { most, least, .. }: Widest) -> String {
         let rate = |group: usize| format!("{} {:.4}", self.chosen[group], gap.rows()[group][version].rate());
         format!("{}, {}", rate(most), rate(least))
     }
 
     /// Gaps are those of all windows so far.
-    fn evidence(&self, fairness: &Fairness, gap: &Gap, scene: Scene<'_, '_>) -> Evidence {
+    fn evidence(&self, fairness: &Fairness, gap: &GapEvidence, scene: Scene<'_, '_>) -> Evidence {
         let plan = plan(fairness, scene.guard);
         let [candidate, baseline] = gap.widest();
         let rows = |version: usize| gap.rows().iter().map(|arms| arms[version].n).sum();
@@ -284,7 +284,7 @@ mod tests {
 
     /// What is said after so many windows, in which groups of these sizes had these shares of positive answers,
     /// candidate first.
-    fn after(windows: u32, sizes: [[u64; 2]; 3], shares: [[f64; 2]; 3]) -> (Verdict, Vec<Record>) {
+    fn after(windows: u32, sizes: [[u64; 2]; 3], shares: [[f64; 2]; 3]) -> (Verdict, Vec<RateEvidence>) {
         let (guard, mut rng, mut records) = (guard(GroupRate::PositiveRate), Rng::new(7), Vec::new());
         let mut verdict = Verdict { safe: true, cleared: true, ..Verdict::default() };
         for _ in 0..windows {
@@ -306,7 +306,7 @@ mod tests {
             });
         }
         let text = serde_json::to_string(&records).expect("a finite state");
-        assert_eq!(serde_json::from_str::<Vec<Record>>(&text).expect("its own text"), records);
+        assert_eq!(serde_json::from_str::<Vec<RateEvidence>>(&text).expect("its own text"), records);
         (verdict, records)
     }
 

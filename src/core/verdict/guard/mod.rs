@@ -37,7 +37,7 @@ use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
-use crate::verdict::judged::{Counts, Judged};
+use crate::verdict::judged::{Judged, VersionCounts};
 
 /// A test over all windows so far. What it knows beside its own memory is what it is shown, and what guards before it
 /// in the list have found.
@@ -111,10 +111,10 @@ impl Guards {
         let keys = (key(candidate), key(&self.baseline_version));
         let scene = Scene { judged, guard: &self.guard, model, version: candidate, baseline: &self.baseline_version };
         match judged.newest {
-            Counts::Traffic(views) => {
+            VersionCounts::Traffic(views) => {
                 self.traffic(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
-            Counts::Quality(views) => {
+            VersionCounts::Quality(views) => {
                 self.labels(memory, &Both { views, candidate: &keys.0, baseline: &keys.1 }, scene);
             }
         }
@@ -127,7 +127,7 @@ impl Guards {
         let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
         let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
         let mut now = None;
-        if let Counts::Traffic(views) = judged.newest {
+        if let VersionCounts::Traffic(views) = judged.newest {
             match views.get(&key) {
                 Some(traffic) => {
                     memory.validity = Validity::Valid;

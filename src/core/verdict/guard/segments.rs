@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::infer::multiplicity::e_d_bh;
-use crate::infer::shiryaev::Alarm;
+use crate::infer::shiryaev::AlarmRule;
 use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::reason::ReasonCode;
@@ -31,7 +31,7 @@ use crate::verdict::finding::{Finding, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
-use crate::verdict::guard::drift::{CLEAR, Drift, NAMED_MAX, Watch, find};
+use crate::verdict::guard::drift::{CLEAR, Drift, DriftDetector, NAMED_MAX, find};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::Both;
@@ -50,9 +50,9 @@ pub(crate) struct Segments(Drift);
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Local {
     /// The candidate against the baseline version.
-    concurrent: Watch,
+    concurrent: DriftDetector,
     /// The candidate and the baseline version against each reference.
-    references: Vec<[Watch; 2]>,
+    references: Vec<[DriftDetector; 2]>,
     /// Columns and their debiased index in the newest window, farthest apart first.
     apart: Vec<(usize, f64)>,
 }
@@ -128,7 +128,12 @@ impl Drift {
     }
 
     /// Takes a window of one segment; the columns that could be compared, farthest apart first.
-    fn watch(&self, watch: &mut Watch, current: &Traffic, (reference, fixed): (&Traffic, bool)) -> Vec<(usize, f64)> {
+    fn watch(
+        &self,
+        watch: &mut DriftDetector,
+        current: &Traffic,
+        (reference, fixed): (&Traffic, bool),
+    ) -> Vec<(usize, f64)> {
         let columns = self.columns.iter().enumerate().filter(|(_, column)| !(fixed && column.calendar));
         let (tolerated, deff) = (self.guard.drift, self.guard.design_effect);
         let compare = |column| self.compare(column, (current, reference, fixed), tolerated, deff);
@@ -146,9 +151,9 @@ impl Drift {
     }
 
     /// One segment alone must reach this.
-    fn alarm_of_segment(&self) -> Alarm {
+    fn alarm_of_segment(&self) -> AlarmRule {
         let patience = self.patience() * f64::from(self.places.max(1));
-        Alarm { patience, windows_min: self.guard.windows_min + 1 }
+        AlarmRule { patience, windows_min: self.guard.windows_min + 1 }
     }
 
     /// Adds what drift of the candidate within segments calls for.

@@ -17,7 +17,7 @@ use crate::event::Micros;
 use crate::infer::binomial_limit::LimitProcess;
 use crate::infer::two_sample::Arm;
 use crate::metric;
-use crate::plan::{Action, GuardPlan, Plan, Role, SloPlan};
+use crate::plan::{Action, ColumnRole, GuardPlan, Plan, SloPlan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
 use crate::verdict::decision::{Evidence, Test};
@@ -75,7 +75,7 @@ impl What {
 
 /// What is known about one limit; the candidate's first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct LimitEvidence {
     beyond: [LimitProcess; 2],
     total: [Arm; 2],
     /// The candidate's newest windows, newest last.
@@ -86,7 +86,7 @@ pub(crate) struct Kept {
 }
 
 impl Guard for Limits {
-    type Memory = Vec<Kept>;
+    type Memory = Vec<LimitEvidence>;
     const ACCOUNTS: &'static [Account] = &[LIMIT];
 
     fn new(plan: &Plan, guard: &GuardPlan) -> Self {
@@ -98,15 +98,15 @@ impl Guard for Limits {
         in_words(&guard.slo).map(at_once).collect()
     }
 
-    fn traffic(&self, all: &mut Vec<Kept>, shown: &Shown<'_, '_, Traffic>) {
-        all.resize_with(self.0.len(), Kept::default);
+    fn traffic(&self, all: &mut Vec<LimitEvidence>, shown: &Shown<'_, '_, Traffic>) {
+        all.resize_with(self.0.len(), LimitEvidence::default);
         for (kept, &limit) in all.iter_mut().zip(&self.0) {
             kept.update(limit, shown.pair, shown.scene.guard.planned, shown.learnt.effect);
             kept.begin(shown.scene.judged.start);
         }
     }
 
-    fn rule(&self, all: &mut Vec<Kept>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, all: &mut Vec<LimitEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         all.iter().zip(&self.0).for_each(|(kept, &limit)| kept.rule(limit, scene, verdict));
     }
 }
@@ -128,7 +128,7 @@ fn in_words(slo: &SloPlan) -> impl Iterator<Item = String> {
 
 fn limits(plan: &Plan, slo: &SloPlan) -> Vec<Limit> {
     let of = |what: What, share: Option<f64>| share.map(|share| Limit { what, share });
-    let score = plan.columns.index_of(Role::Score);
+    let score = plan.columns.index_of(ColumnRole::Score);
     let slow = slo.latency_ms.and_then(|ms| of(What::Slow(ms), Some(1.0 - slo.latency_quantile)));
     let all = [
         of(What::Failed, slo.error_rate),
@@ -169,7 +169,7 @@ impl Limit {
     }
 }
 
-impl Kept {
+impl LimitEvidence {
     /// Notes when the first window began.
     fn begin(&mut self, start: Micros) {
         self.since.get_or_insert(start);
@@ -248,7 +248,7 @@ mod tests {
 
     const FAILURES: Limit = Limit { what: What::Failed, share: 0.02 };
 
-    fn rule(kept: &Kept) -> Verdict {
+    fn rule(kept: &LimitEvidence) -> Verdict {
         let (guard, mut verdict) = (GuardPlan::default(), Verdict { cleared: true, ..Verdict::default() });
         judged(|judged| {
             let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn after(windows: u32, candidate: (u64, u64), baseline: (u64, u64)) -> Verdict {
-        let mut kept = Kept::default();
+        let mut kept = LimitEvidence::default();
         let (candidate, baseline) = (traffic(candidate.0, candidate.1), traffic(baseline.0, baseline.1));
         (0..windows).for_each(|_| kept.update(FAILURES, Pair { candidate: &candidate, baseline: &baseline }, 288, 1.0));
         rule(&kept)

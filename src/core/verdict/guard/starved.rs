@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::infer::pool::{Alarm, Pool};
+use crate::infer::pool::{AlarmRule, Pool};
 use crate::plan::{Action, GuardPlan, Plan};
 use crate::reason::ReasonCode;
 use crate::summary::Traffic;
@@ -57,7 +57,7 @@ pub(crate) struct Volume;
 /// What is known of a candidate's requests.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Starved {
-    usual: Usual,
+    usual: TrafficLevel,
     pool: Pool,
     /// Requests of both versions in the newest window.
     newest: (u64, u64),
@@ -65,7 +65,7 @@ pub(crate) struct Starved {
 
 /// What it usually gets.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Usual {
+struct TrafficLevel {
     windows: u32,
     share: f64,
     requests: f64,
@@ -157,11 +157,11 @@ impl Starved {
     }
 }
 
-fn alarm(guard: &GuardPlan) -> Alarm {
-    Alarm { patience: guard.patience(), windows_min: guard.windows_min }
+fn alarm(guard: &GuardPlan) -> AlarmRule {
+    AlarmRule { patience: guard.patience(), windows_min: guard.windows_min }
 }
 
-impl Usual {
+impl TrafficLevel {
     /// The log of the likelihood ratio of a part of the usual share, given `x` requests beside `others`.
     fn log_e(&self, part: f64, x: f64, others: f64) -> f64 {
         let (share, edge) = (part * self.share, KEPT * self.share);

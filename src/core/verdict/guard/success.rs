@@ -27,7 +27,7 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rails::record::Tally;
+use crate::verdict::guard::rails::record::ArmCounts;
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::window::Pair;
 use crate::verdict::guard::window::Shown;
@@ -42,13 +42,13 @@ pub(crate) struct Successes;
 
 /// What is known about one success metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Proof {
+pub(crate) struct SuccessEvidence {
     hx: Hx,
-    tally: Tally,
+    tally: ArmCounts,
 }
 
 impl Guard for Successes {
-    type Memory = Vec<Proof>;
+    type Memory = Vec<SuccessEvidence>;
     const ACCOUNTS: &'static [Account] = &[SUCCESS];
 
     fn new(_: &Plan, _: &GuardPlan) -> Self {
@@ -59,13 +59,13 @@ impl Guard for Successes {
         guard.success.iter().map(|success| success.in_words(&plan.policy.baseline_version)).collect()
     }
 
-    fn labels(&self, proofs: &mut Vec<Proof>, shown: &Shown<'_, '_, Quality>) {
+    fn labels(&self, proofs: &mut Vec<SuccessEvidence>, shown: &Shown<'_, '_, Quality>) {
         if !shown.scene.judged.trust.is_untrusted() {
             update(proofs, shown.scene.guard, shown.pair, shown.learnt.effect);
         }
     }
 
-    fn rule(&self, proofs: &mut Vec<Proof>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, proofs: &mut Vec<SuccessEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         rule(proofs, scene, verdict);
     }
 }
@@ -109,11 +109,11 @@ impl Success {
 }
 
 /// Takes the labels of a window; `deff` is the design effect of losses.
-fn update(proofs: &mut Vec<Proof>, guard: &GuardPlan, pair: Pair<'_, Quality>, deff: f64) {
+fn update(proofs: &mut Vec<SuccessEvidence>, guard: &GuardPlan, pair: Pair<'_, Quality>, deff: f64) {
     for (index, success) in guard.success.iter().enumerate() {
         let plan = success.plan(guard);
         if proofs.len() == index {
-            proofs.push(Proof { hx: Hx::new(&plan), tally: Tally::default() });
+            proofs.push(SuccessEvidence { hx: Hx::new(&plan), tally: ArmCounts::default() });
         }
         let (candidate, baseline) = (success.count(pair.candidate), success.count(pair.baseline));
         let (left, right) = match success.achievement {
@@ -126,7 +126,7 @@ fn update(proofs: &mut Vec<Proof>, guard: &GuardPlan, pair: Pair<'_, Quality>, d
 }
 
 /// Lets nothing pass that is not shown, and says what is.
-fn rule(proofs: &[Proof], scene: Scene<'_, '_>, verdict: &mut Verdict) {
+fn rule(proofs: &[SuccessEvidence], scene: Scene<'_, '_>, verdict: &mut Verdict) {
     for (index, &success) in scene.guard.success.iter().enumerate() {
         let log_e = proofs.get(index).map_or(0.0, |proof| proof.hx.log_e(&success.plan(scene.guard)));
         let tally = proofs.get(index).map(|proof| proof.tally).unwrap_or_default();
@@ -140,7 +140,7 @@ fn rule(proofs: &[Proof], scene: Scene<'_, '_>, verdict: &mut Verdict) {
     }
 }
 
-fn lacks(success: Success, tally: &Tally) -> String {
+fn lacks(success: Success, tally: &ArmCounts) -> String {
     let what = success.describe();
     if tally.candidate.n == 0 {
         return format!("{what}: no labels yet");
@@ -150,14 +150,14 @@ fn lacks(success: Success, tally: &Tally) -> String {
 }
 
 /// The metric as people know it, of both versions.
-fn shares(success: Success, tally: &Tally) -> [f64; 2] {
+fn shares(success: Success, tally: &ArmCounts) -> [f64; 2] {
     [tally.candidate, tally.baseline].map(|arm| match success.achievement {
         Achievement::BaseRate => arm.rate(),
         Achievement::Accuracy => 1.0 - arm.rate(),
     })
 }
 
-fn evidence(success: Success, tally: &Tally, log_e: f64, scene: Scene<'_, '_>) -> Evidence {
+fn evidence(success: Success, tally: &ArmCounts, log_e: f64, scene: Scene<'_, '_>) -> Evidence {
     let [candidate, baseline] = shares(success, tally);
     Evidence {
         metric: success.achievement.metric().to_owned(),
@@ -191,7 +191,7 @@ mod tests {
         Quality { n, positive, confusion: [positive, wrong, 0, n - positive - wrong], ..Quality::default() }
     }
 
-    fn said(guard: &GuardPlan, proofs: &[Proof]) -> Verdict {
+    fn said(guard: &GuardPlan, proofs: &[SuccessEvidence]) -> Verdict {
         let mut verdict = Verdict { safe: true, cleared: true, ..Verdict::default() };
         judged(|judged| {
             let scene = Scene { judged, guard, model: "m", version: "v2", baseline: "v1" };

@@ -7,7 +7,7 @@ use crate::plan::{ENDED_KEPT, ENDED_MAX, Signal};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::Exposure;
 use crate::verdict::guard::tests::traffic;
-use crate::verdict::judged::{Counts, Seen};
+use crate::verdict::judged::{ActiveVersion, VersionCounts};
 use crate::verdict::rollout::tests::{plan, stages};
 use crate::verdict::{Validity, with_ended};
 
@@ -18,7 +18,7 @@ struct World {
     policy: Policy,
     now: Micros,
     /// What stands on the state topic.
-    kept: BTreeMap<Key, RolloutState>,
+    kept: BTreeMap<StateKey, RolloutState>,
     decisions: Vec<Decision>,
 }
 
@@ -31,19 +31,19 @@ impl World {
     /// A window in which versions have these shares of traffic, percent.
     fn window(&mut self, shares: &[(&str, f64)]) {
         self.now += MINUTE;
-        let of = |version: &str| Seen { model: "m".to_owned(), version: version.to_owned(), coverage: None };
-        let seen: Vec<Seen> = shares.iter().map(|(version, _)| of(version)).collect();
+        let of = |version: &str| ActiveVersion { model: "m".to_owned(), version: version.to_owned(), coverage: None };
+        let seen: Vec<ActiveVersion> = shares.iter().map(|(version, _)| of(version)).collect();
         let share = |version: &str| shares.iter().find(|(name, _)| *name == version).map_or(0.0, |(_, share)| *share);
         let all = ViewKey { model: "m".to_owned(), version: ALL_VERSIONS.to_owned(), segment: String::new() };
         let views = Views::from([(all, traffic(1000, 0))]);
         let judged = Judged {
             start: self.now - MINUTE,
             end: self.now,
-            order: (self.now, Kind::Traffic),
+            order: (self.now, JudgedKind::Traffic),
             rows: &[],
             seen: &seen,
             newest_from: self.now - MINUTE,
-            newest: &Counts::Traffic(&views),
+            newest: &VersionCounts::Traffic(&views),
             trust: &crate::trust::WindowTrust::default(),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
             baselines: Baselines { reference: None, earlier: &|_| None },

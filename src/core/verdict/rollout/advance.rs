@@ -2,7 +2,7 @@
 //! is not safe, and without data nothing is.
 
 use super::relax::ask;
-use super::step::{Heard, Window};
+use super::step::{WeighedFindings, Window};
 use super::{Draft, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
 use crate::reason::ReasonCode;
@@ -26,7 +26,7 @@ pub(crate) fn find_step(state: &mut RolloutState, trusted: bool, plan: &RolloutP
 pub(crate) fn advance(
     state: &mut RolloutState,
     window: &Window<'_>,
-    heard: &Heard,
+    heard: &WeighedFindings,
     plan: &RolloutPlan,
 ) -> Option<Draft> {
     let draft = match state.state {
@@ -44,7 +44,7 @@ pub(crate) fn advance(
     draft.or_else(|| blind(state, plan))
 }
 
-fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+fn observe(state: &mut RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     if state.step >= plan.top() {
         state.enter(State::Baking);
         return None;
@@ -60,12 +60,12 @@ fn observe(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Optio
     ask(state, ReasonCode::StageBudget, format!("not shown to be safe in {} at this step{missing}", words::windows(n)))
 }
 
-fn may_rise(state: &RolloutState, heard: &Heard) -> bool {
+fn may_rise(state: &RolloutState, heard: &WeighedFindings) -> bool {
     heard.safe && heard.calm && !state.waits()
 }
 
 /// The permission to go to the next step, or as far as a cap in force leads.
-fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
+fn permit(state: &RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Draft {
     let step = plan.cap_at(state.step + 1);
     let cap = state.cap_pct.map_or(step, |cap| plan.above(cap).min(step));
     let successes = if heard.proofs.is_empty() { "" } else { ", and every success metric is shown" };
@@ -76,7 +76,7 @@ fn permit(state: &RolloutState, heard: &Heard, plan: &RolloutPlan) -> Draft {
 }
 
 /// A permission is used, renewed, or lapses.
-fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+fn passed(state: &mut RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     let used = state.counts.at_step <= state.counts.in_state;
     let lapsed = state.pending.is_none() && !state.people.forced && state.counts.in_state >= plan.permit_windows;
     if used {
@@ -100,7 +100,7 @@ fn passed(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option
 }
 
 /// At 100 %: stable when shown to be safe for long enough, or when one that was passed has baked to the end.
-fn bake(state: &mut RolloutState, window: &Window<'_>, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+fn bake(state: &mut RolloutState, window: &Window<'_>, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     if state.step < plan.top() {
         state.enter(State::Observing);
         return None;

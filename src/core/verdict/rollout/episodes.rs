@@ -13,12 +13,12 @@
 //! What is muted opens none. What a person overruled does not act any more, and is told like anything else.
 //! **State**: at most [`EPISODES_MAX`] records per candidate; beyond them a guard's findings share one.
 
-use super::step::{Heard, Window};
+use super::step::{WeighedFindings, Window};
 use super::{Draft, Episode, RolloutState};
 use crate::event::{Micros, SECOND};
-use crate::metric::{self, Subject};
+use crate::metric::{self, MetricSubject};
 use crate::name::NameOf;
-use crate::plan::{Plan, Role, Signal};
+use crate::plan::{ColumnRole, Plan, Signal};
 use crate::reason::ReasonCode;
 use crate::verdict::decision::{Evidence, Reason, Remark, Severity, Test};
 use crate::verdict::finding::Finding;
@@ -50,7 +50,7 @@ struct Sign<'a> {
 
 /// What is to be told of episodes, by their place in the state.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct News {
+pub(crate) struct EpisodeChanges {
     opened: Vec<usize>,
     changed: Vec<usize>,
     /// Over, and due to be told.
@@ -59,14 +59,14 @@ pub(crate) struct News {
     ending: Vec<usize>,
 }
 
-impl News {
+impl EpisodeChanges {
     fn is_urgent(&self) -> bool {
         !self.opened.is_empty() || !self.changed.is_empty()
     }
 }
 
 /// Notes what stands in a judgement, and what does not stand any more.
-pub(crate) fn take_in(state: &mut RolloutState, window: &Window<'_>, heard: &Heard, plan: &Plan) {
+pub(crate) fn take_in(state: &mut RolloutState, window: &Window<'_>, heard: &WeighedFindings, plan: &Plan) {
     let kind = window.kind as u8;
     let may_doubt = state.sighted() && !state.is_new();
     let mut seen: Vec<usize> = Vec::new();
@@ -86,10 +86,10 @@ pub(crate) fn take_in(state: &mut RolloutState, window: &Window<'_>, heard: &Hea
 }
 
 /// What is to be told now.
-pub(crate) fn news(state: &RolloutState, now: Micros, plan: &Plan) -> News {
+pub(crate) fn news(state: &RolloutState, now: Micros, plan: &Plan) -> EpisodeChanges {
     let attached = plan.time.every().saturating_mul(ATTACHED);
-    let latency = plan.columns.index_of(Role::Latency).map(|index| plan.columns.numeric[index].name.as_str());
-    let mut news = News::default();
+    let latency = plan.columns.index_of(ColumnRole::Latency).map(|index| plan.columns.numeric[index].name.as_str());
+    let mut news = EpisodeChanges::default();
     for (place, episode) in state.episodes.iter().enumerate() {
         let is_due = episode.told_at.is_none_or(|told_at| now.saturating_sub(told_at) >= DAY);
         let covers = |other: &&Episode| other.covers(episode, attached, latency);
@@ -107,7 +107,13 @@ pub(crate) fn news(state: &RolloutState, now: Micros, plan: &Plan) -> News {
 }
 
 /// Tells news with a decision that is made anyway.
-pub(crate) fn tell_with(state: &mut RolloutState, draft: &mut Draft, news: &News, heard: &Heard, now: Micros) {
+pub(crate) fn tell_with(
+    state: &mut RolloutState,
+    draft: &mut Draft,
+    news: &EpisodeChanges,
+    heard: &WeighedFindings,
+    now: Micros,
+) {
     for sign in news.opened.iter().filter_map(|&place| sign_of(&state.episodes[place], heard)) {
         if !draft.evidence.contains(sign.evidence) {
             draft.evidence.push(sign.evidence.clone());
@@ -128,7 +134,13 @@ pub(crate) fn tell_all_over(state: &mut RolloutState) {
 }
 
 /// Tells news by a note of its own.
-pub(crate) fn note(state: &mut RolloutState, news: &News, heard: &Heard, now: Micros, plan: &Plan) -> Option<Draft> {
+pub(crate) fn note(
+    state: &mut RolloutState,
+    news: &EpisodeChanges,
+    heard: &WeighedFindings,
+    now: Micros,
+    plan: &Plan,
+) -> Option<Draft> {
     let said_lately = state.decided_at.is_some_and(|said_at| now.saturating_sub(said_at) < DAY);
     if !news.is_urgent() && (news.over.is_empty() || said_lately) {
         return None;
@@ -157,13 +169,13 @@ pub(crate) fn note(state: &mut RolloutState, news: &News, heard: &Heard, now: Mi
 }
 
 /// Every number that stands out, muted ones among them.
-fn signs(heard: &Heard) -> impl Iterator<Item = Sign<'_>> {
+fn signs(heard: &WeighedFindings) -> impl Iterator<Item = Sign<'_>> {
     let of = |finding| move |evidence| Sign { finding, evidence };
     let all = heard.findings.iter().chain(&heard.shown);
     all.flat_map(move |finding| finding.all().map(of(finding))).filter(|sign| !sign.is_refuted())
 }
 
-fn sign_of<'a>(episode: &Episode, heard: &'a Heard) -> Option<Sign<'a>> {
+fn sign_of<'a>(episode: &Episode, heard: &'a WeighedFindings) -> Option<Sign<'a>> {
     signs(heard)
         .find(|sign| episode.is_about(*sign))
         .or_else(|| signs(heard).find(|sign| episode.is_of_all() && sign.finding.source == episode.source))
@@ -353,13 +365,15 @@ impl Episode {
     }
 
     /// What a number tells of; of columns which, and of their defects which kind.
-    fn cause(&self, latency: Option<&str>) -> (Subject, &str, &str) {
+    fn cause(&self, latency: Option<&str>) -> (MetricSubject, &str, &str) {
         match (self.column.as_str(), metric::subject(&self.metric)) {
-            (column, _) if latency == Some(column) => (Subject::Latency, "", ""),
-            ("", Some(felt @ (Subject::Latency | Subject::Failures | Subject::Traffic))) => (felt, "", ""),
-            ("", _) => (Subject::Outcomes, "", ""),
-            (column, Some(Subject::Defects)) => (Subject::Defects, column, &self.metric),
-            (column, _) => (Subject::Values, column, ""),
+            (column, _) if latency == Some(column) => (MetricSubject::Latency, "", ""),
+            ("", Some(felt @ (MetricSubject::Latency | MetricSubject::Failures | MetricSubject::Traffic))) => {
+                (felt, "", "")
+            }
+            ("", _) => (MetricSubject::Outcomes, "", ""),
+            (column, Some(MetricSubject::Defects)) => (MetricSubject::Defects, column, &self.metric),
+            (column, _) => (MetricSubject::Values, column, ""),
         }
     }
 }

@@ -17,10 +17,10 @@ const COMMANDS_MAX: usize = 64;
 const MUTES_MAX: usize = 32;
 
 /// What became of a command: the outcome, a sentence, and what to publish.
-pub(crate) type Answer = (Outcome, String, Vec<Draft>);
+pub(crate) type CommandOutcome = (Outcome, String, Vec<Draft>);
 
 /// Carries out a command, unless it is known, late, or meant for another state of things.
-pub(crate) fn obey(state: &mut RolloutState, command: &Command, plan: &RolloutPlan) -> Answer {
+pub(crate) fn obey(state: &mut RolloutState, command: &Command, plan: &RolloutPlan) -> CommandOutcome {
     if state.knows(&command.id) {
         return no(Outcome::Duplicate, "this id was carried out before");
     }
@@ -42,15 +42,15 @@ pub(crate) fn obey(state: &mut RolloutState, command: &Command, plan: &RolloutPl
     (outcome, text, drafts)
 }
 
-fn no(outcome: Outcome, text: impl Into<String>) -> Answer {
+fn no(outcome: Outcome, text: impl Into<String>) -> CommandOutcome {
     (outcome, text.into(), Vec::new())
 }
 
-fn yes(text: impl Into<String>, drafts: impl IntoIterator<Item = Draft>) -> Answer {
+fn yes(text: impl Into<String>, drafts: impl IntoIterator<Item = Draft>) -> CommandOutcome {
     (Outcome::Accepted, text.into(), drafts.into_iter().collect())
 }
 
-fn carry_out(state: &mut RolloutState, command: &Command, now: Micros, plan: &RolloutPlan) -> Answer {
+fn carry_out(state: &mut RolloutState, command: &Command, now: Micros, plan: &RolloutPlan) -> CommandOutcome {
     match &command.kind {
         CommandKind::Approve { decision } => approve(state, decision, command, plan),
         CommandKind::Reject { decision } => reject(state, decision, command),
@@ -92,7 +92,7 @@ fn draft(state: &RolloutState, signal: Signal, command: &Command) -> Draft {
     Draft { by_person: true, ..Draft::new(state, signal, ReasonCode::Manual, text) }
 }
 
-fn approve(state: &mut RolloutState, decision: &str, command: &Command, plan: &RolloutPlan) -> Answer {
+fn approve(state: &mut RolloutState, decision: &str, command: &Command, plan: &RolloutPlan) -> CommandOutcome {
     let Some(mut pending) = state.pending.take_if(|pending| pending.decision == decision) else {
         return no(Outcome::Conflict, "no such decision waits for approval");
     };
@@ -115,7 +115,7 @@ fn approve(state: &mut RolloutState, decision: &str, command: &Command, plan: &R
     yes("approved", [granted])
 }
 
-fn reject(state: &mut RolloutState, decision: &str, command: &Command) -> Answer {
+fn reject(state: &mut RolloutState, decision: &str, command: &Command) -> CommandOutcome {
     let Some(pending) = state.pending.take_if(|pending| pending.decision == decision) else {
         return no(Outcome::Conflict, "no such decision waits for approval");
     };
@@ -141,7 +141,7 @@ fn reject(state: &mut RolloutState, decision: &str, command: &Command) -> Answer
     }
 }
 
-fn hold(state: &mut RolloutState, command: &Command) -> Answer {
+fn hold(state: &mut RolloutState, command: &Command) -> CommandOutcome {
     if !state.state.is_live() || state.state == State::RollingBack {
         return no(Outcome::Rejected, format!("nothing can be held in state {}", state.state.name()));
     }
@@ -160,7 +160,7 @@ fn restrict_by_hand(state: &mut RolloutState, to: State) {
     (state.people.pinned, state.people.forced) = (true, false);
 }
 
-fn resume(state: &mut RolloutState, cap_pct: Option<f64>, command: &Command, plan: &RolloutPlan) -> Answer {
+fn resume(state: &mut RolloutState, cap_pct: Option<f64>, command: &Command, plan: &RolloutPlan) -> CommandOutcome {
     let restricted = matches!(state.state, State::Suspect | State::Held | State::Contained | State::RollingBack);
     if !restricted {
         return no(Outcome::Rejected, format!("nothing can be resumed in state {}", state.state.name()));
@@ -193,7 +193,7 @@ pub(crate) fn overruled(people: &People, finding: &Finding) -> bool {
     people.overruled.iter().any(|(source, action)| *source == finding.source && finding.action <= *action)
 }
 
-fn force_rollback(state: &mut RolloutState, command: &Command) -> Answer {
+fn force_rollback(state: &mut RolloutState, command: &Command) -> CommandOutcome {
     if !state.state.is_live() {
         return no(Outcome::Rejected, format!("nothing can be rolled back in state {}", state.state.name()));
     }
@@ -203,7 +203,7 @@ fn force_rollback(state: &mut RolloutState, command: &Command) -> Answer {
     yes(format!("all traffic goes back to {}", state.baseline), [draft])
 }
 
-fn force_promote(state: &mut RolloutState, command: &Command) -> Answer {
+fn force_promote(state: &mut RolloutState, command: &Command) -> CommandOutcome {
     if !state.state.is_live() {
         return no(Outcome::Rejected, format!("nothing can be promoted in state {}", state.state.name()));
     }
@@ -213,7 +213,7 @@ fn force_promote(state: &mut RolloutState, command: &Command) -> Answer {
     yes("exposure may rise to 100 %", [draft])
 }
 
-fn freeze(state: &mut RolloutState, until: Micros, now: Micros, command: &Command) -> Answer {
+fn freeze(state: &mut RolloutState, until: Micros, now: Micros, command: &Command) -> CommandOutcome {
     if until <= now {
         return no(Outcome::Rejected, "the freeze ends before it begins");
     }
@@ -222,7 +222,7 @@ fn freeze(state: &mut RolloutState, until: Micros, now: Micros, command: &Comman
     yes("nothing is carried out until the freeze is over", [draft(state, Signal::Freeze, command)])
 }
 
-fn unfreeze(state: &mut RolloutState, command: &Command) -> Answer {
+fn unfreeze(state: &mut RolloutState, command: &Command) -> CommandOutcome {
     if !state.frozen() {
         return no(Outcome::Rejected, "nothing is frozen");
     }
@@ -241,7 +241,7 @@ fn thaw(state: &mut RolloutState) -> Option<Draft> {
     Some(Draft { causation: said, cap_pct, ..Draft::new(state, signal, state.cause.clone(), text) })
 }
 
-fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
+fn clear_denial(state: &mut RolloutState, command: &Command) -> CommandOutcome {
     if !state.is_denied() {
         return no(Outcome::Rejected, format!("nothing is denied in state {}", state.state.name()));
     }
@@ -259,7 +259,7 @@ fn clear_denial(state: &mut RolloutState, command: &Command) -> Answer {
     yes(format!("{} may be tried again, and is judged from the beginning", state.candidate), [draft])
 }
 
-fn ack(state: &mut RolloutState, decision: &str, status: AckStatus) -> Answer {
+fn ack(state: &mut RolloutState, decision: &str, status: AckStatus) -> CommandOutcome {
     let known = state.in_force.iter().any(|id| id == decision);
     let effect = state.effect.as_mut().filter(|effect| known || effect.decision == decision);
     match effect {

@@ -2,7 +2,7 @@
 
 use super::{Draft, Effect, Pending, RolloutState, State};
 use crate::event::{Micros, SECOND};
-use crate::format::Kept;
+use crate::format::RecordVersion;
 use crate::plan::{Authority, Plan, Signal};
 use crate::verdict::decision::{Approval, Decision, DecisionInputs, Exposure, Precondition, seal};
 use crate::verdict::finding::LedgerEntry;
@@ -28,7 +28,7 @@ impl Occasion<'_> {
             None => Vec::new(),
         };
         let mut decision = Decision {
-            format: Kept::NEW,
+            format: RecordVersion::NEW,
             id: String::new(),
             sequence: state.sequence + 1,
             episode: state.episode.clone(),

@@ -10,7 +10,7 @@ use crate::plan::{Action, RolloutPlan, Signal};
 use crate::reason::ReasonCode;
 use crate::trust::WindowTrust;
 use crate::verdict::command::Position;
-use crate::verdict::finding::{Source, Validity};
+use crate::verdict::finding::{FindingSource, Validity};
 use crate::verdict::guard::Memory;
 
 /// Where a rollout stands, keyed by rollout, model and candidate.
@@ -164,7 +164,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Who found it.
-    pub source: Source,
+    pub source: FindingSource,
     /// Kind of judgement that it comes from (0 traffic, 1 quality).
     pub kind: u8,
     /// What it calls for.
@@ -178,7 +178,7 @@ pub struct Standing {
 #[expect(clippy::struct_excessive_bools, reason = "each is said on its own and any may go with any")]
 pub struct Episode {
     /// Who found it.
-    pub source: Source,
+    pub source: FindingSource,
     /// Metric; empty where it stands for all that the source finds beyond the bound on episodes.
     pub metric: String,
     /// Column, or empty.
@@ -289,7 +289,7 @@ pub struct People {
     /// What is shown but does not act.
     pub mutes: Vec<Mute>,
     /// Findings (source and severity) that a person has seen and overruled, while they stand.
-    pub overruled: Vec<(Source, Action)>,
+    pub overruled: Vec<(FindingSource, Action)>,
     /// Ids of the last commands.
     pub commands: Vec<String>,
 }

@@ -4,10 +4,10 @@ use super::{Draft, RolloutState, State};
 use crate::plan::{RolloutPlan, Signal};
 use crate::reason::ReasonCode;
 use crate::verdict::finding::Validity;
-use crate::verdict::rollout::step::Heard;
+use crate::verdict::rollout::step::WeighedFindings;
 
 /// Lifts what may be lifted.
-pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+pub(crate) fn relax(state: &mut RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     match state.state {
         State::Suspect if heard.calm && state.counts.clear >= plan.clear_windows && state.is_world() => {
             // That its episodes are over is told like that of any.
@@ -31,7 +31,7 @@ pub(crate) fn relax(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan)
 }
 
 /// Where no evidence called for a restriction, none has to be refuted.
-fn lift(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+fn lift(state: &mut RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     let by_evidence = state.cause != ReasonCode::NoData && state.cause != ReasonCode::ApprovalTimeout;
     let clear = if by_evidence { heard.cleared } else { heard.calm && state.validity == Validity::Valid };
     let long_enough = state.counts.clear >= plan.clear_windows && state.counts.good_in_state() >= plan.dwell_windows;

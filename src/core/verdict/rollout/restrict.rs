@@ -4,7 +4,7 @@
 //! confirmation windows. A candidate that a person has resumed or promoted is held, and people are called; nothing
 //! more.
 
-use super::step::Heard;
+use super::step::WeighedFindings;
 use super::{Draft, RolloutState, State};
 use crate::name::NameOf;
 use crate::plan::{Action, RolloutPlan, Signal};
@@ -13,7 +13,7 @@ use crate::verdict::decision::{Evidence, Severity};
 use crate::verdict::finding::Finding;
 
 /// What the findings of a judgement call for, if it is more than what is in force.
-pub(crate) fn restrict(state: &mut RolloutState, heard: &Heard, plan: &RolloutPlan) -> Option<Draft> {
+pub(crate) fn restrict(state: &mut RolloutState, heard: &WeighedFindings, plan: &RolloutPlan) -> Option<Draft> {
     let acting = |finding: &&Finding| finding.hard || confirmed(state, finding, plan);
     let acting: Vec<(&Finding, Action)> =
         heard.findings.iter().filter(acting).map(|finding| (finding, allowed(state, finding, plan))).collect();
@@ -45,7 +45,7 @@ pub(crate) fn restrict(state: &mut RolloutState, heard: &Heard, plan: &RolloutPl
 }
 
 /// Something speaks against the candidate that does not act yet.
-fn suspect(state: &mut RolloutState, heard: &Heard) -> Option<Draft> {
+fn suspect(state: &mut RolloutState, heard: &WeighedFindings) -> Option<Draft> {
     let soft = heard.findings.iter().find(|finding| finding.action > Action::Observe);
     if state.state.severity() > Action::Observe || state.is_new() || !state.sighted() {
         return None;
@@ -99,6 +99,6 @@ fn allowed(state: &RolloutState, finding: &Finding, plan: &RolloutPlan) -> Actio
 }
 
 /// The numbers behind a decision: those that act, those that may act later, and those that were told not to.
-fn evidence(heard: &Heard) -> Vec<Evidence> {
+fn evidence(heard: &WeighedFindings) -> Vec<Evidence> {
     heard.findings.iter().chain(&heard.shown).flat_map(|finding| finding.evidence.iter().cloned()).collect()
 }

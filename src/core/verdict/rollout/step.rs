@@ -6,14 +6,14 @@ use crate::plan::{Plan, RolloutPlan};
 use crate::trust::WindowTrust;
 use crate::verdict::decision::{Evidence, Exposure};
 use crate::verdict::finding::{Finding, Validity, Verdict};
-use crate::verdict::judged::Kind;
+use crate::verdict::judged::JudgedKind;
 
 /// What a judgement says about a candidate beside its evidence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a> {
     /// End (event time).
     pub(crate) end: Micros,
-    pub(crate) kind: Kind,
+    pub(crate) kind: JudgedKind,
     pub(crate) exposure: Exposure,
     /// Requests of all versions that no window before it held.
     pub(crate) requests: u64,
@@ -42,7 +42,7 @@ impl Window<'_> {
 /// What evidence says, with muted and overruled findings set apart.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
-pub(crate) struct Heard {
+pub(crate) struct WeighedFindings {
     /// Findings that count.
     pub(crate) findings: Vec<Finding>,
     /// Findings that are shown only.
@@ -61,7 +61,7 @@ pub(crate) struct Heard {
 /// Takes a judged window in. Decisions are drafts of what to say, in order.
 pub(crate) fn step(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict, whole: &Plan) -> Vec<Draft> {
     let plan = &whole.policy.stages;
-    let traffic = window.kind == Kind::Traffic;
+    let traffic = window.kind == JudgedKind::Traffic;
     let mut drafts = Vec::new();
     if traffic {
         count(state, window, &verdict, plan);
@@ -91,7 +91,7 @@ pub(crate) fn step(state: &mut RolloutState, window: &Window<'_>, verdict: Verdi
 fn tell(
     state: &mut RolloutState,
     window: &Window<'_>,
-    heard: &Heard,
+    heard: &WeighedFindings,
     (restricted, lifted): (Option<Draft>, Option<Draft>),
     plan: &Plan,
 ) -> (Option<Draft>, Option<Draft>) {
@@ -127,7 +127,7 @@ fn count(state: &mut RolloutState, window: &Window<'_>, verdict: &Verdict, plan:
 }
 
 /// Sorts what evidence says.
-fn hear(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict) -> Heard {
+fn hear(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict) -> WeighedFindings {
     let (findings, mut shown) = people::mute(&state.people.mutes, verdict.findings);
     stand(state, window.kind, &findings);
     let people = &state.people;
@@ -141,7 +141,7 @@ fn hear(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict) -> Hear
     if !trusted {
         state.waits_for.insert(0, format!("a window that can be trusted: {}", window.trust.in_words()));
     }
-    Heard {
+    WeighedFindings {
         findings,
         shown,
         calm,
@@ -153,7 +153,7 @@ fn hear(state: &mut RolloutState, window: &Window<'_>, verdict: Verdict) -> Hear
 }
 
 /// Notes for how many judgements of this kind in a row each finding has stood.
-fn stand(state: &mut RolloutState, kind: Kind, findings: &[Finding]) {
+fn stand(state: &mut RolloutState, kind: JudgedKind, findings: &[Finding]) {
     let kind = kind as u8;
     let (before, mut standing): (Vec<_>, Vec<_>) =
         std::mem::take(&mut state.standing).into_iter().partition(|one| one.kind == kind);

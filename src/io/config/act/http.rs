@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::super::address;
 use super::super::problem::{Problems, Spot, suggestion};
-use super::super::secret::Places;
+use super::super::secret::SecretSource;
 use super::super::value::At;
 use super::share::{PlaceText, ShareSection};
-use crate::targets::{Ask, HttpConfig, Server, Words};
+use crate::targets::{HttpCall, HttpConfig, Placeholders, ServerAddress};
 
 /// Known APIs.
 const PRESETS: &str = include_str!("presets.yaml");
@@ -147,17 +147,17 @@ impl HttpSection {
             problems.add(spot, "it does not say how to set the share").help("write `set`, or `zero`");
             return None;
         }
-        let places = Places { key: "token", env: self.token_env.as_ref(), file: self.token_file.as_ref() };
+        let places = SecretSource { key: "token", env: self.token_env.as_ref(), file: self.token_file.as_ref() };
         let token = places.secret(spot, base, problems);
         let server = place_of(server, token.is_some(), problems)?;
         let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
-        let ask = |ask: &AskSection| Ask {
+        let ask = |ask: &AskSection| HttpCall {
             method: ask.method.clone(),
             path: ask.path.clone(),
             headers: pairs(&ask.headers),
             body: ask.body.clone(),
         };
-        let words = self.with.iter().fold(Words::default(), |words, (name, text)| words.with(name, text));
+        let words = self.with.iter().fold(Placeholders::default(), |words, (name, text)| words.with(name, text));
         let is_known = names_candidate || words.fill(&look.path).contains("{candidate}");
         Some(HttpConfig {
             server,
@@ -176,11 +176,11 @@ impl HttpSection {
 }
 
 /// Which server is meant. A token must not be read on its way.
-fn place_of(server: &At<String>, with_token: bool, problems: &mut Problems) -> Option<Server> {
+fn place_of(server: &At<String>, with_token: bool, problems: &mut Problems) -> Option<ServerAddress> {
     if server.as_str() == "kubernetes" {
-        return Some(Server::Kubernetes);
+        return Some(ServerAddress::Kubernetes);
     }
-    address::check(server, with_token.then_some("a token"), problems).then(|| Server::Url(server.value.clone()))
+    address::check(server, with_token.then_some("a token"), problems).then(|| ServerAddress::Url(server.value.clone()))
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use self::notify::NotifySection;
 use self::share::ShareSection;
 use super::problem::{Problems, Spot};
 use super::value::{At, Period, seconds};
-use crate::act::Terms;
+use crate::act::AdapterTerms;
 use crate::event::SECOND;
-use crate::targets::{ActConfig, ExecConfig, FileConfig, GitConfig, Kind};
+use crate::targets::{ActConfig, ExecConfig, FileConfig, GitConfig, TargetKind};
 
 /// One place where `haldane act` carries decisions out, or one where it tells them: a name, and one of `file`, `http`,
 /// `exec`, `git` and `notify`.
@@ -139,8 +139,8 @@ pub(super) fn resolve(sections: &[At<ActSection>], base: &Path, problems: &mut P
 }
 
 impl ActSection {
-    fn config(&self, kind: Kind) -> ActConfig {
-        let terms = Terms {
+    fn config(&self, kind: TargetKind) -> ActConfig {
+        let terms = AdapterTerms {
             adapter: self.name.value.clone(),
             raise: self.raise,
             every: self.every.value.0,
@@ -150,15 +150,15 @@ impl ActSection {
         ActConfig { terms, timeout: Duration::from_micros(self.timeout.value.0.unsigned_abs()), kind }
     }
 
-    fn kind(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Kind> {
-        let mut kinds: Vec<Option<Kind>> = Vec::new();
+    fn kind(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<TargetKind> {
+        let mut kinds: Vec<Option<TargetKind>> = Vec::new();
         if let Some(FileSection { path, share }) = &self.file {
             let share = share.resolve(self.candidate.is_some(), &BTreeMap::new(), problems);
-            kinds.push(share.map(|share| Kind::File(FileConfig { path: base.join(path), share })));
+            kinds.push(share.map(|share| TargetKind::File(FileConfig { path: base.join(path), share })));
         }
         if let Some(http) = &self.http {
             let http = http.value.resolve(http.spot, self.candidate.is_some(), base, problems);
-            kinds.push(http.map(|http| Kind::Http(Box::new(http))));
+            kinds.push(http.map(|http| TargetKind::Http(Box::new(http))));
         }
         kinds.extend(self.exec.as_ref().map(|exec| exec.resolve(exec.spot, problems)));
         kinds.extend(self.git.as_ref().map(|git| git.resolve(self.candidate.is_some(), base, problems)));
@@ -174,20 +174,20 @@ impl ActSection {
 }
 
 impl ExecSection {
-    fn resolve(&self, spot: Spot, problems: &mut Problems) -> Option<Kind> {
+    fn resolve(&self, spot: Spot, problems: &mut Problems) -> Option<TargetKind> {
         if self.look.is_empty() || self.set.is_empty() {
             problems.add(spot, "a program is missing").help("write `look: [program, argument]` and `set: [program]`");
             return None;
         }
         let env = self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Kind::Exec(ExecConfig { look: self.look.clone(), set: self.set.clone(), env }))
+        Some(TargetKind::Exec(ExecConfig { look: self.look.clone(), set: self.set.clone(), env }))
     }
 }
 
 impl GitSection {
-    fn resolve(&self, names_candidate: bool, base: &Path, problems: &mut Problems) -> Option<Kind> {
+    fn resolve(&self, names_candidate: bool, base: &Path, problems: &mut Problems) -> Option<TargetKind> {
         let keyed = names_candidate || self.file.contains("{candidate}");
-        Some(Kind::Git(GitConfig {
+        Some(TargetKind::Git(GitConfig {
             url: self.url.clone(),
             branch: self.branch.clone(),
             file: self.file.clone(),

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::super::address;
 use super::super::problem::{Problems, Spot};
-use super::super::secret::Places;
+use super::super::secret::SecretSource;
 use super::super::value::At;
 use super::super::wall::Zone;
-use super::Kind;
+use super::TargetKind;
 use crate::event::{Micros, SECOND};
 use crate::plan::WallClock;
 use crate::targets::notify::{
@@ -165,7 +165,7 @@ enum Urgency {
 }
 
 impl NotifySection {
-    pub(super) fn resolve(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Kind> {
+    pub(super) fn resolve(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<TargetKind> {
         let ways = [
             self.url.is_some(),
             self.slack.is_some(),
@@ -193,7 +193,7 @@ impl NotifySection {
         if let Some(most) = self.per_hour.as_ref().filter(|most| most.value == 0) {
             problems.add(most.spot, "`per_hour` is zero").help("write 1 or more; who is told nothing needs no entry");
         }
-        Some(Kind::Notify(NotifyConfig {
+        Some(TargetKind::Notify(NotifyConfig {
             way: self.way(spot, base, problems)?,
             at,
             hours: self.hours.as_ref().map(|hours| hours.resolve(problems)),
@@ -207,12 +207,12 @@ impl NotifySection {
     fn way(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<Way> {
         let headers = || self.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         if let Some(url) = &self.url {
-            let places = Places { key: "secret", env: self.secret_env.as_ref(), file: self.secret_file.as_ref() };
+            let places = SecretSource { key: "secret", env: self.secret_env.as_ref(), file: self.secret_file.as_ref() };
             let secret = places.needed(spot, base, problems)?;
             return Some(Way::Webhook(WebhookConfig { url: url.value.clone(), headers: headers(), secret }));
         }
         if let Some(slack) = &self.slack {
-            let places = Places { key: "url", env: slack.url_env.as_ref(), file: slack.url_file.as_ref() };
+            let places = SecretSource { key: "url", env: slack.url_env.as_ref(), file: slack.url_file.as_ref() };
             return Some(Way::Slack(SlackConfig { url: places.needed(slack.spot, base, problems)? }));
         }
         if let Some(pagerduty) = &self.pagerduty {
@@ -220,7 +220,7 @@ impl NotifySection {
                 address::check(url, Some("the routing key"), problems);
             }
             let (env, file) = (pagerduty.routing_key_env.as_ref(), pagerduty.routing_key_file.as_ref());
-            let routing_key = Places { key: "routing_key", env, file }.needed(pagerduty.spot, base, problems)?;
+            let routing_key = SecretSource { key: "routing_key", env, file }.needed(pagerduty.spot, base, problems)?;
             let url = pagerduty.url.as_ref().map_or_else(|| PAGERDUTY.to_owned(), |url| url.value.clone());
             return Some(Way::PagerDuty(PagerDutyConfig { url, routing_key }));
         }
@@ -249,7 +249,8 @@ impl MailSection {
         if self.to.is_empty() {
             problems.add(self.to.spot, "`to` is empty").help("name one mailbox at least");
         }
-        let places = Places { key: "password", env: self.password_env.as_ref(), file: self.password_file.as_ref() };
+        let places =
+            SecretSource { key: "password", env: self.password_env.as_ref(), file: self.password_file.as_ref() };
         let login = match &self.username {
             Some(name) => Some((name.value.clone(), places.needed(spot, base, problems)?)),
             None => None,

@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::problem::Problems;
 use super::super::value::{At, scalar};
-use crate::targets::{Place, ShareConfig, Words};
+use crate::targets::{Locator, Placeholders, ShareConfig};
 
 /// A place in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PlaceText(pub(super) Place);
+pub(super) struct PlaceText(pub(super) Locator);
 
 impl FromStr for PlaceText {
     type Err = String;
@@ -67,7 +67,7 @@ impl ShareSection {
         with: &BTreeMap<String, String>,
         problems: &mut Problems,
     ) -> Option<ShareConfig> {
-        let words = with.iter().fold(Words::default(), |words, (name, text)| words.with(name, text));
+        let words = with.iter().fold(Placeholders::default(), |words, (name, text)| words.with(name, text));
         let is_keyed = self.weight.value.0.filled(&words).to_string().contains("{candidate}");
         if !is_keyed && self.version.is_none() && !is_known {
             problems.add(self.weight.spot, "nothing says whose share this is").help(

@@ -6,7 +6,7 @@ use super::fields::{Declared, PlanFields};
 use crate::baseline::cut::{self, FINE_BINS_MAX};
 use crate::config::document::Document;
 use crate::config::problem::Problems;
-use crate::plan::{CategoricalColumn, Columns, NumericColumn, Reference, Role, Task};
+use crate::plan::{CategoricalColumn, ColumnRole, Columns, NumericColumn, Reference, Task};
 use crate::summary::Profile;
 use crate::summary::histogram::Cut;
 
@@ -89,10 +89,12 @@ fn written(column: &Declared<'_>, cutting: Cutting<'_>, problems: &mut Problems)
 
 fn by_role(column: &Declared<'_>, cutting: Cutting<'_>, problems: &mut Problems) -> Cut {
     match (column.role, cutting.task) {
-        (Role::Score, Task::Binary | Task::Multiclass) => cut::equal_width(0.0, 1.0, cutting.fine_bins),
-        (Role::Latency, _) => cut::latency(cutting.fine_bins),
+        (ColumnRole::Score, Task::Binary | Task::Multiclass) => cut::equal_width(0.0, 1.0, cutting.fine_bins),
+        (ColumnRole::Latency, _) => cut::latency(cutting.fine_bins),
         // Numbers of several decades, mostly: what lies beyond is counted as finely as there is room for.
-        (Role::Measure, _) if cutting.reference.is_none() && !cutting.may_stay_uncut => cut::latency(cutting.fine_bins),
+        (ColumnRole::Measure, _) if cutting.reference.is_none() && !cutting.may_stay_uncut => {
+            cut::latency(cutting.fine_bins)
+        }
         _ if cutting.may_stay_uncut || cutting.reference.is_some() => cut::trivial(),
         _ => {
             problems

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::kernel::moment::Grid;
 use crate::plan::{
-    Baseline, Bounds, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, Role, SourcePlan, TimePlan,
+    Baseline, Bounds, ColumnRole, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, SourcePlan, TimePlan,
 };
 use crate::summary::histogram::Recuts;
 
@@ -31,7 +31,7 @@ struct Canonical<'a> {
 #[derive(Serialize)]
 struct CanonicalColumn<'a> {
     name: &'a str,
-    role: Role,
+    role: ColumnRole,
     edges: &'a [f64],
     grid: Grid,
     recuts: &'a Recuts,

@@ -5,7 +5,7 @@ use crate::config::path::{PathOr, TextPath};
 use crate::config::problem::{Problems, Spot};
 use crate::config::source::{Features, Numeric, Sources};
 use crate::config::value::{At, Entries};
-use crate::plan::Role;
+use crate::plan::ColumnRole;
 
 /// The most fields by which traffic may be split.
 const SEGMENTS_MAX: usize = 4;
@@ -14,7 +14,7 @@ const SEGMENTS_MAX: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Declared<'a> {
     pub(crate) name: &'a str,
-    pub(crate) role: Role,
+    pub(crate) role: ColumnRole,
     pub(crate) range: Option<[f64; 2]>,
     pub(crate) edges: Option<&'a [f64]>,
     pub(crate) spot: Spot,
@@ -60,7 +60,7 @@ fn feature_sections(sources: &Sources) -> impl Iterator<Item = &Features> {
 fn add_features<'a>(fields: &mut PlanFields<'a>, features: &'a Features, problems: &mut Problems) {
     for (name, place) in &features.numeric.0 {
         let (range, edges) = bins_of(place);
-        let column = Declared { name, role: Role::Feature, range, edges, spot: place.spot };
+        let column = Declared { name, role: ColumnRole::Feature, range, edges, spot: place.spot };
         check_name(name, place.spot, &fields.categorical_names(), problems);
         match fields.numeric.iter_mut().find(|other| other.name == name) {
             Some(known) if known.range.is_none() && known.edges.is_none() => *known = column,
@@ -99,12 +99,12 @@ fn add_answers<'a>(fields: &mut PlanFields<'a>, sources: &'a Sources) {
     let answer = |name, role, spot| Declared { name, role, range: None, edges: None, spot };
     if let Some(score) = &predictions.score {
         let (range, edges) = bins_of(score);
-        fields.numeric.push(Declared { range, edges, ..answer("score", Role::Score, score.spot) });
+        fields.numeric.push(Declared { range, edges, ..answer("score", ColumnRole::Score, score.spot) });
     } else if let Some(scores) = &predictions.class_scores {
-        fields.numeric.push(answer("score", Role::Score, scores.spot));
+        fields.numeric.push(answer("score", ColumnRole::Score, scores.spot));
     }
     if let Some(latency) = &predictions.latency {
-        fields.numeric.push(answer("latency", Role::Latency, latency.spot));
+        fields.numeric.push(answer("latency", ColumnRole::Latency, latency.spot));
     }
 }
 

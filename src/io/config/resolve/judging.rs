@@ -6,7 +6,7 @@ use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, BaselineName};
 use crate::event::{Micros, SECOND};
 use crate::metric::{Reads, Scores, Spec};
-use crate::plan::{Baseline, Columns, MetricsPlan, QualityPlan, Role, Task, TimePlan, WindowKind};
+use crate::plan::{Baseline, ColumnRole, Columns, MetricsPlan, QualityPlan, Task, TimePlan, WindowKind};
 
 /// The baselines, checked.
 pub(crate) fn baselines(document: &Document, time: &TimePlan, problems: &mut Problems) -> Vec<Baseline> {
@@ -84,7 +84,7 @@ impl Readable<'_> {
             Reads::Numeric => (!self.columns.numeric.is_empty(), "a numeric column"),
             Reads::Categorical => (!self.columns.categorical.is_empty(), "a categorical column"),
             Reads::Column => (!self.columns.numeric.is_empty() || !self.columns.categorical.is_empty(), "a column"),
-            Reads::Latency => (self.columns.index_of(Role::Latency).is_some(), "`latency` in `predictions`"),
+            Reads::Latency => (self.columns.index_of(ColumnRole::Latency).is_some(), "`latency` in `predictions`"),
             Reads::Rates => (self.has_predictions, "a source `predictions`"),
             Reads::Classification => {
                 (matches!(task, Some(Task::Binary | Task::Multiclass)), "labels of a classification task")

@@ -14,12 +14,12 @@ use crate::config::value::{At, Entries};
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, Columns, Field, Mapping, NumericField, Path, ROW, Role, SourcePlan, TimeFormat, WallClock,
+    ClassScores, ColumnRole, Columns, FieldSource, Mapping, NumericField, Path, ROW, SourcePlan, TimeFormat, WallClock,
 };
 
 /// What every mapping needs to know.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout<'a> {
+pub(crate) struct MappingContext<'a> {
     pub(crate) pipeline: &'a str,
     /// The folder that relative paths start from.
     pub(crate) base: &'a std::path::Path,
@@ -28,7 +28,7 @@ pub(crate) struct Layout<'a> {
 }
 
 /// The source plans, in the order predictions, features, outcomes, exposures.
-pub(crate) fn sources(document: &Document, layout: Layout<'_>, problems: &mut Problems) -> Vec<SourcePlan> {
+pub(crate) fn sources(document: &Document, layout: MappingContext<'_>, problems: &mut Problems) -> Vec<SourcePlan> {
     let sources = &document.sources;
     if sources.predictions.is_none() && sources.features.is_none() {
         problems
@@ -110,15 +110,15 @@ fn topics(names: [Option<TopicNames<'_>>; 4], problems: &mut Problems) -> [Vec<S
 fn predictions(
     document: &Document,
     source: &At<Predictions>,
-    layout: Layout<'_>,
+    layout: MappingContext<'_>,
     problems: &mut Problems,
 ) -> SourcePlan {
     let selection = source.conditions.resolve(source.tombstones, problems);
     let numeric = layout.columns.numeric.iter().map(|column| match column.role {
-        Role::Feature => feature(&source.features, &column.name),
-        Role::Score => source.score.as_ref().map(|score| plain(numeric_path(score))),
-        Role::Latency => source.latency.as_ref().map(|latency| latency_field(latency)),
-        Role::Measure => measures::field(document, &column.name),
+        ColumnRole::Feature => feature(&source.features, &column.name),
+        ColumnRole::Score => source.score.as_ref().map(|score| plain(numeric_path(score))),
+        ColumnRole::Latency => source.latency.as_ref().map(|latency| latency_field(latency)),
+        ColumnRole::Measure => measures::field(document, &column.name),
     });
     let mapping = Mapping {
         rows: source.rows.as_ref().map(|rows| rows.0.clone()),
@@ -156,7 +156,7 @@ fn class_scores(scores: &PathOr<ClassFields>) -> ClassScores {
     }
 }
 
-fn feature_events(source: &At<FeatureEvents>, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+fn feature_events(source: &At<FeatureEvents>, layout: MappingContext<'_>, problems: &mut Problems) -> SourcePlan {
     let selection = source.conditions.resolve(source.tombstones, problems);
     let mapping = Mapping {
         rows: source.rows.as_ref().map(|rows| rows.0.clone()),
@@ -185,7 +185,7 @@ fn outcomes(source: &Outcomes, problems: &mut Problems) -> SourcePlan {
         id: Some(source.id.0.clone()),
         event_time: event_time(source.event_time.as_ref()),
         clock: clock(source.event_time.as_ref()),
-        model: source.model.as_ref().map_or(Field::Absent, |model| text_field("model", model, problems)),
+        model: source.model.as_ref().map_or(FieldSource::Absent, |model| text_field("model", model, problems)),
         label: Some(source.label.path()),
         positive: source.label.positive(),
         ..Mapping::default()
@@ -193,7 +193,7 @@ fn outcomes(source: &Outcomes, problems: &mut Problems) -> SourcePlan {
     plan(EventKind::Outcome, source.format, mapping)
 }
 
-fn exposures(source: &Exposures, layout: Layout<'_>, problems: &mut Problems) -> SourcePlan {
+fn exposures(source: &Exposures, layout: MappingContext<'_>, problems: &mut Problems) -> SourcePlan {
     let mapping = Mapping {
         selection: source.conditions.resolve(source.tombstones, problems),
         event_time: event_time(source.event_time.as_ref()),
@@ -236,40 +236,40 @@ fn clock(time: Option<&PathOr<EventTime>>) -> Option<WallClock> {
 const RECORD_TIME: &str = "$time";
 
 /// A field that is a constant or a path; `name` is its key.
-fn text_field(name: &str, field: &At<PathOr<TextField>>, problems: &mut Problems) -> Field {
+fn text_field(name: &str, field: &At<PathOr<TextField>>, problems: &mut Problems) -> FieldSource {
     match &field.value {
-        PathOr::Path(Dotted(path)) => Field::Path(path.clone()),
+        PathOr::Path(Dotted(path)) => FieldSource::Path(path.clone()),
         PathOr::Long(TextField { constant: Some(constant), path: None, pattern: None, parse: None }) => {
-            Field::Constant(constant.clone())
+            FieldSource::Constant(constant.clone())
         }
         PathOr::Long(TextField { constant: None, path: Some(path), pattern, parse }) => {
-            Field::Path(path.taken(pattern.as_ref(), *parse))
+            FieldSource::Path(path.taken(pattern.as_ref(), *parse))
         }
         PathOr::Long(_) => {
             problems
                 .add(field.spot, format!("`{name}` is neither one constant nor one path"))
                 .help("write `{ constant: … }`, or `{ path: …, match: … }`");
-            Field::Absent
+            FieldSource::Absent
         }
     }
 }
 
-fn model(field: Option<&At<PathOr<TextField>>>, layout: Layout<'_>, problems: &mut Problems) -> Field {
-    let constant = || Field::Constant(layout.pipeline.to_owned());
+fn model(field: Option<&At<PathOr<TextField>>>, layout: MappingContext<'_>, problems: &mut Problems) -> FieldSource {
+    let constant = || FieldSource::Constant(layout.pipeline.to_owned());
     field.map_or_else(constant, |field| text_field("model", field, problems))
 }
 
-fn segments(entries: &Entries<TextPath>, layout: Layout<'_>) -> Vec<Path> {
+fn segments(entries: &Entries<TextPath>, layout: MappingContext<'_>) -> Vec<Path> {
     layout.segments.iter().filter_map(|name| find(entries, name)).map(|path| path.0.clone()).collect()
 }
 
-fn categorical(features: &Features, layout: Layout<'_>) -> Vec<Option<Path>> {
+fn categorical(features: &Features, layout: MappingContext<'_>) -> Vec<Option<Path>> {
     let place = |name: &str| find(&features.categorical, name).or_else(|| find(&features.boolean, name));
     layout.columns.categorical.iter().map(|column| place(&column.name).map(|path| path.0.clone())).collect()
 }
 
 /// The categorical columns that are declared as booleans.
-fn truths(features: &Features, layout: Layout<'_>) -> Vec<usize> {
+fn truths(features: &Features, layout: MappingContext<'_>) -> Vec<usize> {
     let is_truth = |name: &str| find(&features.categorical, name).is_none() && find(&features.boolean, name).is_some();
     let columns = layout.columns.categorical.iter().enumerate();
     columns.filter(|(_, column)| is_truth(&column.name)).map(|(at, _)| at).collect()

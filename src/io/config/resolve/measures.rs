@@ -5,7 +5,7 @@ use crate::config::document::Document;
 use crate::config::measure::{Measure, check_share};
 use crate::config::path::PathOr;
 use crate::config::problem::Problems;
-use crate::plan::{MeasurePlan, NumericField, Path, Plan, Role};
+use crate::plan::{ColumnRole, MeasurePlan, NumericField, Path, Plan};
 
 /// The most measures of a pipeline.
 const MEASURES_MAX: usize = 64;
@@ -32,7 +32,7 @@ pub(super) fn gather<'a>(document: &'a Document, fields: &mut PlanFields<'a>, pr
             PathOr::Path(_) => None,
             PathOr::Long(measure) => measure.range,
         };
-        fields.numeric.push(Declared { name, role: Role::Measure, range, edges: None, spot: place.spot });
+        fields.numeric.push(Declared { name, role: ColumnRole::Measure, range, edges: None, spot: place.spot });
     }
 }
 

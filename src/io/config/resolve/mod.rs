@@ -23,7 +23,7 @@ use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
 use fields::PlanFields;
 use judging::Readable;
-use mapping::Layout;
+use mapping::MappingContext;
 
 /// What the plan is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +66,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         may_stay_uncut: around.purpose == Purpose::Read || document.reference.is_some(),
     };
     let columns = columns::columns(&fields, cutting, problems);
-    let layout = Layout { pipeline: name, base: around.base, columns: &columns, segments: &fields.segments };
+    let layout = MappingContext { pipeline: name, base: around.base, columns: &columns, segments: &fields.segments };
     let sources = mapping::sources(document, layout, problems);
     let quality = quality::quality(document, &columns, problems);
     let time = time::time(&document.windows, problems);
@@ -129,7 +129,7 @@ fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problem
     };
     let metrics = judging::metrics(document, around.specs, readable, problems);
     let segments: Vec<&str> = plan.segments.iter().map(String::as_str).collect();
-    let scope = policy::Scope {
+    let scope = policy::RuleScope {
         pipeline: &plan.name,
         specs: around.specs,
         metrics: &metrics.names,

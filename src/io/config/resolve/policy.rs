@@ -13,7 +13,7 @@ const WINDOWS_MAX: u64 = 1000;
 
 /// What rules may refer to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scope<'a> {
+pub(crate) struct RuleScope<'a> {
     pub(crate) pipeline: &'a str,
     pub(crate) specs: &'a [&'static Spec],
     /// Metrics that are computed.
@@ -24,7 +24,7 @@ pub(crate) struct Scope<'a> {
 }
 
 /// The policy plan.
-pub(crate) fn policy(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> PolicyPlan {
+pub(crate) fn policy(document: &Document, scope: RuleScope<'_>, problems: &mut Problems) -> PolicyPlan {
     let rollout = document.rollout.as_ref();
     let name = rollout.and_then(|rollout| rollout.name.clone()).unwrap_or_else(|| scope.pipeline.to_owned());
     let baseline_version = rollout.map(|rollout| rollout.baseline.value.clone()).unwrap_or_default();
@@ -62,7 +62,7 @@ fn trust(document: &Document, problems: &mut Problems) -> TrustPlan {
 }
 
 /// What guards a rollout: the default, unless the file says otherwise.
-fn guards(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> Option<GuardPlan> {
+fn guards(document: &Document, scope: RuleScope<'_>, problems: &mut Problems) -> Option<GuardPlan> {
     match (&document.guards, &document.rollout) {
         (None, rollout) => rollout.as_ref().map(|_| GuardPlan::default()),
         (Some(At { value: OrOff::Off, .. }), _) => None,
@@ -82,7 +82,7 @@ fn guards(document: &Document, scope: Scope<'_>, problems: &mut Problems) -> Opt
 /// One rule of the file and what it may refer to.
 struct Checker<'a> {
     section: &'a At<RuleSection>,
-    scope: Scope<'a>,
+    scope: RuleScope<'a>,
     has_rollout: bool,
 }
 

@@ -5,7 +5,7 @@ use crate::config::problem::Problems;
 use crate::config::value::{At, by_default};
 use crate::event::{Micros, SECOND};
 use crate::kernel::bin::Edges;
-use crate::plan::{Columns, QualityPlan, Role, Task};
+use crate::plan::{ColumnRole, Columns, QualityPlan, Task};
 
 /// The most bins of a reliability table.
 const WIDTH_BINS_MAX: u16 = 1000;
@@ -26,7 +26,7 @@ pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Pro
         return None;
     }
     check(&labels, problems);
-    let score = columns.index_of(Role::Score);
+    let score = columns.index_of(ColumnRole::Score);
     let has_classes = document.sources.predictions.as_ref().is_some_and(|source| source.predicted_label.is_some());
     if score.is_none() && (document.task.value == Task::Regression || !has_classes) {
         let spot = document.sources.predictions.as_ref().map_or(document.sources.spot, |source| source.spot);

@@ -4,7 +4,7 @@ use crate::config::problem::{Problems, Spot};
 use crate::config::value::At;
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
-use crate::plan::{Condition, Format, Mapping, Path, Selection, Side, SourcePlan, Step};
+use crate::plan::{Condition, Format, Mapping, Path, PathStep, Selection, Side, SourcePlan};
 
 /// The values beside the tensors.
 const HEAD: [&str; 5] = ["id", "model_name", "model_version", "parameters", "error"];
@@ -95,15 +95,16 @@ fn is_beside(path: &Path, side: Side) -> bool {
 
 /// Whether a path that begins with the tensors names one of them, and places in its rows.
 fn is_whole(path: &Path, side: Side) -> bool {
-    let [Step::Key(first), rest @ ..] = path.steps() else { return true };
+    let [PathStep::Key(first), rest @ ..] = path.steps() else { return true };
     if first != side.tensors() {
         return true;
     }
-    let is_named = |step: &Step| match step {
-        Step::Index(_) => true,
-        Step::Named(key, _) => key == "name",
-        Step::Key(_) => false,
+    let is_named = |step: &PathStep| match step {
+        PathStep::Index(_) => true,
+        PathStep::Named(key, _) => key == "name",
+        PathStep::Key(_) => false,
     };
-    rest.split_first()
-        .is_some_and(|(tensor, places)| is_named(tensor) && places.iter().all(|step| matches!(step, Step::Index(_))))
+    rest.split_first().is_some_and(|(tensor, places)| {
+        is_named(tensor) && places.iter().all(|step| matches!(step, PathStep::Index(_)))
+    })
 }

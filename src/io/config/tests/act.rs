@@ -1,7 +1,7 @@
 //! Where decisions are carried out, as the `act` section says.
 
 use super::*;
-use crate::targets::{ActConfig, Kind};
+use crate::targets::{ActConfig, TargetKind};
 
 fn text(keys: &str) -> String {
     with(&format!("act: [{{ name: t, {keys} }}]\n"))
@@ -23,7 +23,7 @@ fn everything_but_the_target_has_a_default_and_shares_are_lowered_only() {
     let said = act(FILE);
     assert!(!said.terms.raise && said.terms.model.is_none() && said.terms.candidate.is_none());
     assert_eq!((said.terms.every, said.timeout), (60_000_000, std::time::Duration::from_secs(10)));
-    let Kind::File(file) = said.kind else { panic!("a file") };
+    let TargetKind::File(file) = said.kind else { panic!("a file") };
     assert_eq!((file.path.as_path(), file.share.scale, file.share.is_keyed), (Path::new("f.json"), 100, true));
     assert!(load(SMALL).act.is_empty());
 }
@@ -32,7 +32,7 @@ fn everything_but_the_target_has_a_default_and_shares_are_lowered_only() {
 fn keys_beside_a_preset_take_its_place() {
     let preset = "preset: kserve, with: { namespace: ml, name: f }";
     let said = act(&format!("http: {{ {preset}, server: 'https://k8s', share: {{ weight: /w, version: /v }} }}"));
-    let Kind::Http(http) = said.kind else { panic!("an API") };
+    let TargetKind::Http(http) = said.kind else { panic!("an API") };
     assert_eq!(http.share.weight.to_string(), "/w");
     assert!(http.look.path.contains("inferenceservices") && http.conflicts == [409, 412]);
 }
@@ -40,7 +40,10 @@ fn keys_beside_a_preset_take_its_place() {
 #[test]
 fn a_preset_with_a_word_for_the_candidate_needs_nothing_else_that_names_it() {
     let with = "namespace: ml, name: f, predictor: '{candidate}'";
-    assert!(matches!(act(&format!("http: {{ preset: kserve-standard, with: {{ {with} }} }}")).kind, Kind::Http(_)));
+    assert!(matches!(
+        act(&format!("http: {{ preset: kserve-standard, with: {{ {with} }} }}")).kind,
+        TargetKind::Http(_)
+    ));
     let fixed = "namespace: ml, name: f, predictor: canary";
     let said = wrong(&format!("http: {{ preset: kserve-standard, with: {{ {fixed} }} }}"));
     assert!(said.contains("nothing says whose share this is"), "{said}");

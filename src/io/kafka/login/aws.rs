@@ -17,14 +17,14 @@ use crate::targets::{escaped, hex};
 pub(super) const LIFE: Micros = 900 * SECOND;
 
 /// A login of AWS.
-pub(super) struct Key {
+pub(super) struct Credentials {
     id: String,
     secret: String,
     /// Of a login that does not last.
     session: Option<String>,
 }
 
-impl Key {
+impl Credentials {
     /// The login that the environment gives: keys, a role of Kubernetes, of a container or of the machine.
     ///
     /// # Errors
@@ -61,14 +61,14 @@ impl Key {
 }
 
 /// A token for the clusters of a region.
-pub(super) fn token(key: &Key, region: &str, now: Micros) -> Result<String> {
+pub(super) fn token(key: &Credentials, region: &str, now: Micros) -> Result<String> {
     signed(key, region, now)
         .map(|url| encode_block(url.as_bytes()).trim_end_matches('=').replace('+', "-").replace('/', "_"))
         .map_err(|error| Error::internal("cannot sign a token for Kafka").because(error))
 }
 
 /// The signed address.
-fn signed(key: &Key, region: &str, now: Micros) -> std::result::Result<String, ErrorStack> {
+fn signed(key: &Credentials, region: &str, now: Micros) -> std::result::Result<String, ErrorStack> {
     let host = format!("kafka.{region}.amazonaws.com");
     let time = chrono::DateTime::from_timestamp_micros(now).unwrap_or_default();
     let (date, time) = (time.format("%Y%m%d").to_string(), time.format("%Y%m%dT%H%M%SZ").to_string());
@@ -113,7 +113,7 @@ mod tests {
                 "9a1f157810b900255a3bb090eea0998916586534bf29c1601981063c78ec980a",
             ),
         ] {
-            let key = Key {
+            let key = Credentials {
                 id: "AKIDEXAMPLE".to_owned(),
                 secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
                 session: session.map(str::to_owned),

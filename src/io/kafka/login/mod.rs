@@ -88,7 +88,7 @@ fn claims(text: &str) -> Value {
 
 /// What authorization servers answer, and programs may print.
 #[derive(Deserialize)]
-struct Given {
+struct TokenResponse {
     access_token: String,
     expires_in: Option<f64>,
 }
@@ -133,7 +133,7 @@ impl Login {
             Tokens::File(path) => of_file(path, now),
             Tokens::Command(command) => printed(command, now),
             Tokens::Aws(region) => {
-                let text = aws::token(&aws::Key::found()?, region, now)?;
+                let text = aws::token(&aws::Credentials::found()?, region, now)?;
                 Ok(Token::new(&text, Some(aws::LIFE), now))
             }
         }
@@ -177,7 +177,7 @@ impl Login {
 
 /// The token in an answer of JSON.
 fn given(answer: &str, now: Micros) -> Result<Token> {
-    let Given { access_token, expires_in } = serde_json::from_str(answer).map_err(|error| {
+    let TokenResponse { access_token, expires_in } = serde_json::from_str(answer).map_err(|error| {
         Error::external("the answer with the token for Kafka cannot be read")
             .because(error)
             .hint("check `kafka.security.oauth`: JSON with `access_token` is expected")

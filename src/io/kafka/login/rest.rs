@@ -5,7 +5,7 @@ use openssl::base64::encode_block;
 use super::PATIENCE;
 use crate::config::TokenServer;
 use crate::error::{Error, Result};
-use crate::targets::client::{Client, Question};
+use crate::targets::client::{Client, HttpRequest};
 use crate::targets::escaped;
 
 /// What the server answers.
@@ -17,7 +17,7 @@ pub(super) fn ask(server: &TokenServer) -> Result<String> {
     let secret = client_secret.read("the client secret for Kafka", "kafka.security.oauth.client_secret")?;
     let login = encode_block(format!("{}:{}", escaped(client_id), escaped(secret.expose())).as_bytes());
     let scope = scope.as_ref().map(|scope| format!("&scope={}", escaped(scope))).unwrap_or_default();
-    let question = Question {
+    let question = HttpRequest {
         method: "POST".to_owned(),
         url: url.clone(),
         headers: vec![

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::Options;
-use super::shards::News;
+use super::RunOptions;
+use super::shards::ShardEvent;
 use crate::engine::{Effects, Engine};
 use crate::error::{Fault, Result};
 use crate::event::Micros;
-use crate::kafka::checkpoint::{self, Origin, Stream};
+use crate::kafka::checkpoint::{self, StartPosition, Stream};
 use crate::kafka::commands::{self, Commands};
 use crate::kafka::leadership::{Hold, Leadership};
 use crate::kafka::liveness::Pulse;
@@ -22,9 +22,9 @@ use crate::kafka::publish::Publisher;
 use crate::kafka::reader::{Extent, ReadPortion, patience};
 use crate::kafka::silence::Silence;
 use crate::kafka::states::Resumed;
-use crate::kafka::summary::Summary;
+use crate::kafka::summary::RunSummary;
 use crate::kafka::topics::{self, Partitions};
-use crate::kafka::watch::{Audience, Keeper, StreamStanding, Watch};
+use crate::kafka::watch::{Audience, Keeper, RunObserver, StreamStanding};
 use crate::plan::Plan;
 use crate::scan::Checkpoint;
 use crate::verdict::with_ended;
@@ -56,20 +56,20 @@ pub struct Drive<'a> {
     machine: Arc<dyn Machine>,
     schemas: Arc<dyn Schemas>,
     engine: Engine,
-    options: Options,
+    options: RunOptions,
     keeper: &'a dyn Keeper,
-    watch: &'a dyn Watch,
+    watch: &'a dyn RunObserver,
     outlets: Outlets,
     leadership: Option<Leadership>,
     /// Whether another process may have the work: nothing is said any more.
     lost: bool,
     /// What was told while the group changed.
-    put_off: Option<News>,
+    put_off: Option<ShardEvent>,
     streams: Vec<Stream>,
     standings: BTreeMap<(u16, u32), StreamStanding>,
     silence: Silence,
     committed: Vec<Checkpoint>,
-    summary: Summary,
+    summary: RunSummary,
     looks: Looks,
     pulse: Pulse,
     queued: Arc<AtomicU64>,
@@ -82,7 +82,7 @@ impl<'a> Drive<'a> {
     pub(super) fn new(
         plan: &'a Arc<Plan>,
         cluster: &dyn Cluster,
-        options: Options,
+        options: RunOptions,
         Audience { keeper, watch }: Audience<'a>,
         outlets: Outlets,
         leadership: Option<Leadership>,
@@ -103,7 +103,7 @@ impl<'a> Drive<'a> {
             standings: BTreeMap::new(),
             silence: Silence::default(),
             committed: Vec::new(),
-            summary: Summary::default(),
+            summary: RunSummary::default(),
             looks: Looks::new(Arc::clone(&machine)),
             pulse: Pulse::new(plan, Arc::clone(&machine)),
             machine,
@@ -121,7 +121,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Adds what was done to a sum, and gives the place at the work back.
-    pub(super) fn end(self, sum: &mut Summary) -> Option<Leadership> {
+    pub(super) fn end(self, sum: &mut RunSummary) -> Option<Leadership> {
         sum.add(self.summary);
         self.engine.counts().into_values().for_each(|counts| sum.losses.count(counts));
         self.leadership
@@ -130,7 +130,7 @@ impl<'a> Drive<'a> {
     pub(super) fn restore(
         &mut self,
         partitions: &Partitions,
-        origins: &[Origin],
+        origins: &[StartPosition],
         Resumed { states: rollouts, said }: Resumed,
     ) -> Result<()> {
         let lanes = topics::lanes(partitions);
@@ -147,7 +147,7 @@ impl<'a> Drive<'a> {
             }
         }
         self.streams = origins.iter().map(|origin| origin.stream.clone()).collect();
-        let standing = |origin: &Origin| StreamStanding::new(origin, self.machine.wall_clock());
+        let standing = |origin: &StartPosition| StreamStanding::new(origin, self.machine.wall_clock());
         self.standings =
             origins.iter().map(|origin| ((origin.stream.source, origin.stream.lane), standing(origin))).collect();
         self.silence = Silence::of(self.standings.keys().copied(), self.machine.now());
@@ -169,7 +169,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Turns until the term ends, by what comes from the shards' threads.
-    pub(super) fn run(&mut self, news: &Receiver<News>) -> Result<End> {
+    pub(super) fn run(&mut self, news: &Receiver<ShardEvent>) -> Result<End> {
         loop {
             let due = self.beat_at.min(self.obey_at).saturating_duration_since(self.machine.now());
             let told = match receive(news, due, self.waits()) {
@@ -185,7 +185,7 @@ impl<'a> Drive<'a> {
 
     /// Takes what a shard tells, if anything, and does what is due. `is_behind` says that more waits than can be taken
     /// in. While the group changes, nothing is done, and what was told is put off: nothing is to be told then.
-    pub fn turn(&mut self, told: Option<News>, is_behind: bool) -> Result<Option<End>> {
+    pub fn turn(&mut self, told: Option<ShardEvent>, is_behind: bool) -> Result<Option<End>> {
         self.put_off = told.or(self.put_off.take());
         match self.hold()? {
             Hold::Held => {}
@@ -207,21 +207,21 @@ impl<'a> Drive<'a> {
         self.leadership.as_mut().map_or(Ok(Hold::Held), |leadership| leadership.hold(self.watch))
     }
 
-    fn advance(&mut self, told: Option<News>, is_behind: bool) -> Result<Option<End>> {
+    fn advance(&mut self, told: Option<ShardEvent>, is_behind: bool) -> Result<Option<End>> {
         // At the start, commands that are left come before any judgement.
         if self.machine.now() >= self.obey_at {
             self.obey()?;
             self.obey_at = self.machine.now() + commands::EVERY;
         }
         match told {
-            Some(News::Portion(portion)) => self.take(&portion)?,
-            Some(News::Extents(extents, asked_at)) => self.extend(extents, asked_at)?,
-            Some(News::Grown) => {
+            Some(ShardEvent::Portion(portion)) => self.take(&portion)?,
+            Some(ShardEvent::Extents(extents, asked_at)) => self.extend(extents, asked_at)?,
+            Some(ShardEvent::Grown) => {
                 self.commit(true)?;
                 return Ok(Some(End::Grown));
             }
-            Some(News::Unread(partitions)) => self.watch.unread(partitions),
-            Some(News::Failed(error)) => return Err(error),
+            Some(ShardEvent::Unread(partitions)) => self.watch.unread(partitions),
+            Some(ShardEvent::Failed(error)) => return Err(error),
             None => {}
         }
         self.looks.go_on(&mut self.engine, self.plan, is_behind, self.watch);
@@ -392,7 +392,11 @@ impl<'a> Drive<'a> {
 }
 
 /// What a shard tells next. While what was told last waits, nothing is taken: it would be lost.
-fn receive(news: &Receiver<News>, patience: Duration, waits: bool) -> std::result::Result<News, RecvTimeoutError> {
+fn receive(
+    news: &Receiver<ShardEvent>,
+    patience: Duration,
+    waits: bool,
+) -> std::result::Result<ShardEvent, RecvTimeoutError> {
     if waits { Err(RecvTimeoutError::Timeout) } else { news.recv_timeout(patience) }
 }
 
@@ -403,8 +407,8 @@ mod tests {
     #[test]
     fn nothing_is_taken_from_shards_while_what_they_told_before_waits() {
         let (sender, news) = crossbeam_channel::bounded(1);
-        sender.send(News::Unread(1)).unwrap();
+        sender.send(ShardEvent::Unread(1)).unwrap();
         assert!(receive(&news, Duration::ZERO, true).is_err());
-        assert!(matches!(receive(&news, Duration::ZERO, false), Ok(News::Unread(1))));
+        assert!(matches!(receive(&news, Duration::ZERO, false), Ok(ShardEvent::Unread(1))));
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::Options;
+use super::RunOptions;
 use crate::decode;
 use crate::error::{Error, Result};
-use crate::kafka::checkpoint::Origin;
+use crate::kafka::checkpoint::StartPosition;
 use crate::kafka::ports::{Cluster, Machine};
-use crate::kafka::reader::{DeadLetters, Extent, ReadPortion, Reader};
+use crate::kafka::reader::{DeadLetters, Extent, ReadPortion, ShardReader};
 use crate::kafka::topics::{self, Partitions};
 use crate::plan::Plan;
 
@@ -20,7 +20,7 @@ const MORE_EVERY: Duration = Duration::from_secs(5);
 
 /// What shards tell the engine's side.
 #[derive(Debug)]
-pub enum News {
+pub enum ShardEvent {
     /// What was read of one stream.
     Portion(Box<ReadPortion>),
     /// Where the logs end, and when that was asked for.
@@ -37,17 +37,18 @@ pub enum News {
 pub(super) fn deal<'a>(
     plan: &Arc<Plan>,
     cluster: &dyn Cluster,
-    origins: &[Origin],
-    options: Options,
+    origins: &[StartPosition],
+    options: RunOptions,
     dead_letters: &DeadLetters,
     queued: &Arc<AtomicU64>,
 ) -> Result<Vec<Shard<'a>>> {
     let lanes = origins.iter().map(|origin| origin.stream.lane + 1).max().unwrap_or(1);
     let count = options.shards.clamp(1, lanes);
     let shard = |shard| {
-        let own: Vec<Origin> = origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
+        let own: Vec<StartPosition> =
+            origins.iter().filter(|origin| origin.stream.lane % count == shard).cloned().collect();
         let consumer = cluster.consumer(&cluster.settings().group, &format!("shard-{shard}"))?;
-        let mut reader = Reader::new(consumer, dead_letters.clone(), cluster.schemas());
+        let mut reader = ShardReader::new(consumer, dead_letters.clone(), cluster.schemas());
         reader.assign(&own, options.until_end, |stream| decode::decoder(plan, stream.source, stream.lane))?;
         let (machine, queued) = (Arc::clone(cluster.machine()), Arc::clone(queued));
         let now = machine.now();
@@ -66,7 +67,7 @@ pub(super) struct More<'a> {
 impl More<'_> {
     /// What there is to tell, if anything has changed. Topics are made larger one by one: until all are alike, nobody
     /// can tell which labels would meet which predictions.
-    fn look(&self, reader: &Reader) -> Result<Option<News>> {
+    fn look(&self, reader: &ShardReader) -> Result<Option<ShardEvent>> {
         let found = topics::count(reader.consumer(), self.plan)?;
         let unread = found.iter().map(|(topic, n)| n.saturating_sub(self.partitions.get(topic).copied().unwrap_or(0)));
         let unread: u32 = unread.sum();
@@ -74,14 +75,14 @@ impl More<'_> {
             return Ok(None);
         }
         let alike = topics::check_alike(&self.plan.sources, &found);
-        Ok(Some(if alike.is_ok() { News::Grown } else { News::Unread(unread) }))
+        Ok(Some(if alike.is_ok() { ShardEvent::Grown } else { ShardEvent::Unread(unread) }))
     }
 }
 
 /// A consumer, and the lanes that it reads and decodes.
 pub struct Shard<'a> {
-    reader: Reader,
-    options: Options,
+    reader: ShardReader,
+    options: RunOptions,
     machine: Arc<dyn Machine>,
     /// Bytes of records that wait for the engine.
     queued: Arc<AtomicU64>,
@@ -98,7 +99,7 @@ impl<'a> Shard<'a> {
 
     /// Reads a batch and, now and then, where the logs end. `tell` takes what there is to tell, and says whether
     /// anybody listens. Returns whether the shard has ended.
-    pub fn turn(&mut self, tell: &mut dyn FnMut(News) -> bool) -> Result<bool> {
+    pub fn turn(&mut self, tell: &mut dyn FnMut(ShardEvent) -> bool) -> Result<bool> {
         if let Some(more) = self.more.as_ref().filter(|_| self.machine.now() >= self.more_at) {
             match more.look(&self.reader) {
                 Ok(told) => drop(told.map(&mut *tell)),
@@ -110,7 +111,7 @@ impl<'a> Shard<'a> {
         let idle = portions.is_empty();
         for portion in portions {
             self.queued.fetch_add(portion.bytes, Ordering::Relaxed);
-            if !tell(News::Portion(Box::new(portion))) {
+            if !tell(ShardEvent::Portion(Box::new(portion))) {
                 return Ok(true);
             }
         }
@@ -122,7 +123,7 @@ impl<'a> Shard<'a> {
         match self.reader.look() {
             Ok(extents) => {
                 let done = self.options.until_end && extents.iter().all(Extent::at_end);
-                Ok(!tell(News::Extents(extents, asked_at)) || done)
+                Ok(!tell(ShardEvent::Extents(extents, asked_at)) || done)
             }
             Err(error) => {
                 tracing::warn!(%error, "the ends of the logs are not known for now");
@@ -133,14 +134,14 @@ impl<'a> Shard<'a> {
 }
 
 /// One shard's thread.
-pub(super) fn run(mut shard: Shard<'_>, news: &Sender<News>, mut stopped: impl FnMut() -> bool) {
+pub(super) fn run(mut shard: Shard<'_>, news: &Sender<ShardEvent>, mut stopped: impl FnMut() -> bool) {
     while !stopped() {
         match shard.turn(&mut |told| news.send(told).is_ok()) {
             Ok(false) => {}
             Ok(true) => return,
             Err(error) => {
                 // Nobody listens any more when the engine's thread has failed first.
-                let _ = news.send(News::Failed(error));
+                let _ = news.send(ShardEvent::Failed(error));
                 return;
             }
         }

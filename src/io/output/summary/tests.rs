@@ -1,6 +1,6 @@
 //! What the summary says of a replay.
 
-use crate::format::Kept;
+use crate::format::RecordVersion;
 use crate::plan::Authority;
 use crate::reason::ReasonCode;
 use crate::verdict::Evidence;
@@ -24,7 +24,7 @@ fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
         metric: "psi".into(),
         convention: convention.into(),
         revision: 0,
-        status: Status::Ok,
+        status: RowStatus::Ok,
         value: Some(value),
         low: None,
         high: None,
@@ -63,7 +63,7 @@ pub(crate) fn decision() -> Decision {
         flags: Vec::new(),
     };
     Decision {
-        format: Kept::NEW,
+        format: RecordVersion::NEW,
         id: "b3:00".into(),
         sequence: 1,
         episode: "b3:00".into(),

@@ -8,7 +8,7 @@ use super::*;
 fn any_row() -> impl Strategy<Value = WindowRow> {
     let texts = proptest::collection::vec("[a-z=,:é]{0,8}", 8);
     let numbers = proptest::collection::vec(proptest::option::of(-1e300..1e300_f64), 5);
-    let status = prop_oneof![Just(Status::Ok), Just(Status::Insufficient), Just(Status::Undefined)];
+    let status = prop_oneof![Just(RowStatus::Ok), Just(RowStatus::Insufficient), Just(RowStatus::Undefined)];
     (any::<(i64, u32, u64, u64, u32)>(), texts, numbers, status).prop_map(|(plain, texts, numbers, status)| {
         let text = |at: usize| texts[at].clone();
         WindowRow {

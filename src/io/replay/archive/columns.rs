@@ -50,7 +50,7 @@ pub(super) fn records(file: &dyn ColumnFile, with_bytes: bool) -> Result<Archive
 }
 
 /// Columns of some records.
-struct Columns {
+struct ArchiveColumns {
     topic: Option<StringArray>,
     lane: Option<Int64Array>,
     arrival: Option<Int64Array>,
@@ -60,7 +60,7 @@ struct Columns {
 }
 
 fn of_chunk(chunk: &RawChunk) -> Vec<ArchivedRecord> {
-    let columns = Columns::of(&chunk.batch);
+    let columns = ArchiveColumns::of(&chunk.batch);
     (0..chunk.batch.num_rows()).zip(&chunk.row).map(|(row, at)| columns.record(row, chunk.place(*at))).collect()
 }
 
@@ -72,7 +72,7 @@ fn bytes_at(column: Option<&LargeBinaryArray>, row: usize) -> Option<Vec<u8>> {
     column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec())
 }
 
-impl Columns {
+impl ArchiveColumns {
     fn of(batch: &RecordBatch) -> Self {
         let named = |name: &str| batch.column_by_name(name);
         let lane = named("partition").and_then(|column| cast(column, &DataType::Int64).ok());
@@ -89,7 +89,7 @@ impl Columns {
         }
     }
 
-    fn record(&self, row: usize, place: crate::files::Place) -> ArchivedRecord {
+    fn record(&self, row: usize, place: crate::files::RowPosition) -> ArchivedRecord {
         let whole = |column: &Option<Int64Array>| -> Option<Micros> {
             column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row))
         };

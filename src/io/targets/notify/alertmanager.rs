@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::incident::Turn;
 use super::people::Channel;
-use super::words::Words;
+use super::words::IncidentText;
 use super::{json_header, post};
 use crate::event::{Micros, SECOND};
 use crate::targets::client::Client;
@@ -28,7 +28,7 @@ pub(super) struct Alertmanager<'a> {
 }
 
 impl Channel for Alertmanager<'_> {
-    fn send(&mut self, words: &Words<'_>, now: Micros) -> Result<(), String> {
+    fn send(&mut self, words: &IncidentText<'_>, now: Micros) -> Result<(), String> {
         let headers = json_header().into_iter().chain(self.config.headers.iter().cloned()).collect();
         let url = format!("{}/api/v2/alerts", self.config.url.trim_end_matches('/'));
         post(&self.client, &url, headers, json!([alert(words, now)]).to_string()).map(drop)
@@ -40,7 +40,7 @@ impl Channel for Alertmanager<'_> {
 }
 
 /// Labels are what an alert is known by: they do not change while the incident lasts.
-fn alert(words: &Words<'_>, now: Micros) -> Value {
+fn alert(words: &IncidentText<'_>, now: Micros) -> Value {
     let last = &words.incident.last;
     let ends_at = if words.turn == Turn::Resolved { now } else { now + LAPSE };
     let time = |at: Micros| DateTime::from_timestamp_micros(at).unwrap_or_default().to_rfc3339();

@@ -10,7 +10,7 @@ use lettre::{Message, SmtpTransport, Transport as _};
 
 use super::incident::Turn;
 use super::people::Channel;
-use super::words::Words;
+use super::words::IncidentText;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::event::Micros;
@@ -93,7 +93,7 @@ fn mailbox(address: &str) -> Result<Mailbox> {
 }
 
 impl Channel for Mail<'_> {
-    fn send(&mut self, words: &Words<'_>, now: Micros) -> std::result::Result<(), String> {
+    fn send(&mut self, words: &IncidentText<'_>, now: Micros) -> std::result::Result<(), String> {
         let thread = format!("<{}@haldane>", words.incident.key.replace(':', "."));
         let mut mail = Message::builder().from(self.from.clone()).subject(words.title());
         for to in &self.to {

@@ -2,7 +2,7 @@
 //!
 //! A webhook is told every decision, in order. People are told of incidents (`incident.rs`): one a candidate, opened,
 //! updated and resolved; what comes while they cannot be told, or should not be, is put together. A way to reach people
-//! is a file here, a variant of [`Way`] and a line in `People::open`. Nothing here holds up a decision.
+//! is a file here, a variant of [`Way`] and a line in `PeopleNotifier::open`. Nothing here holds up a decision.
 
 mod alertmanager;
 mod hours;
@@ -19,12 +19,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use self::people::People;
-use self::reader::Reader;
+use self::people::PeopleNotifier;
+use self::reader::ControlReader;
 use super::acting::pause;
-use super::client::{Client, Question};
-use super::watch::{Event, Tally, Watch};
-use crate::act::Terms;
+use super::client::{Client, HttpRequest};
+use super::watch::{AdapterObserver, DeliveryCounts, Event};
+use crate::act::AdapterTerms;
 use crate::error::{Error, Result};
 use crate::kafka::ports::Cluster;
 use crate::verdict::Decision;
@@ -88,7 +88,7 @@ impl NotifyConfig {
 /// What takes decisions and passes them on.
 enum Teller<'a> {
     Webhook(&'a WebhookConfig, &'a NotifyConfig, Client),
-    People(People<'a>),
+    People(PeopleNotifier<'a>),
 }
 
 /// Tells decisions until it is told to stop; those from its first start on. With `once`, those that are there.
@@ -98,16 +98,16 @@ enum Teller<'a> {
 /// side does not take it.
 pub fn tell(
     config: &NotifyConfig,
-    (terms, rollout, timeout): (&Terms, &str, Duration),
-    (cluster, watch): (&dyn Cluster, &dyn Watch),
+    (terms, rollout, timeout): (&AdapterTerms, &str, Duration),
+    (cluster, watch): (&dyn Cluster, &dyn AdapterObserver),
     (once, stop): (bool, &AtomicBool),
 ) -> Result<()> {
     let name = terms.adapter.as_str();
     let client = Client::open(config.ca.as_deref(), timeout)?;
-    let mut reader = Reader::open(cluster, name, rollout)?;
+    let mut reader = ControlReader::open(cluster, name, rollout)?;
     let mut teller = match &config.way {
         Way::Webhook(webhook) => Teller::Webhook(webhook, config, client),
-        _ => Teller::People(People::open(config, client, timeout, reader.past(cluster)?)?),
+        _ => Teller::People(PeopleNotifier::open(config, client, timeout, reader.past(cluster)?)?),
     };
     tracing::info!(adapter = name, whom = config.whom(), "telling");
     watch.saw(name, Event::CaughtUp);
@@ -141,19 +141,19 @@ impl Teller<'_> {
     /// Tells what was read, as far as it is taken on the other side; the inner error says why it was not.
     fn pass_on(
         &mut self,
-        reader: &mut Reader,
-        terms: &Terms,
+        reader: &mut ControlReader,
+        terms: &AdapterTerms,
         cluster: &dyn Cluster,
-    ) -> Result<(std::result::Result<(), String>, Tally)> {
+    ) -> Result<(std::result::Result<(), String>, DeliveryCounts)> {
         let now = cluster.machine().wall_clock();
         match self {
             Self::Webhook(webhook, config, client) => {
-                let mut tally = Tally::default();
+                let mut tally = DeliveryCounts::default();
                 while let Some(heard) = reader.first() {
                     let meant = heard.decision.as_ref().filter(|decision| decision.severity >= config.at);
                     if let Some(decision) = meant.filter(|decision| is_meant(terms, decision)) {
                         if let Err(why) = webhook::tell(webhook, client, &decision.id, &heard.event, now) {
-                            return Ok((Err(why), Tally { failed: 1, waiting: reader.untold(), ..tally }));
+                            return Ok((Err(why), DeliveryCounts { failed: 1, waiting: reader.untold(), ..tally }));
                         }
                         tally.delivered += 1;
                     }
@@ -183,7 +183,7 @@ impl Teller<'_> {
     }
 }
 
-fn is_meant(terms: &Terms, decision: &Decision) -> bool {
+fn is_meant(terms: &AdapterTerms, decision: &Decision) -> bool {
     terms.model.as_ref().is_none_or(|model| *model == decision.model)
         && terms.candidate.as_ref().is_none_or(|candidate| *candidate == decision.candidate)
 }
@@ -199,7 +199,7 @@ fn post(
     headers: Vec<(String, String)>,
     body: String,
 ) -> std::result::Result<String, String> {
-    let question = Question { method: "POST".to_owned(), url: url.to_owned(), headers, body: body.into_bytes() };
+    let question = HttpRequest { method: "POST".to_owned(), url: url.to_owned(), headers, body: body.into_bytes() };
     let answer = client.ask(&question)?;
     if (200..300).contains(&answer.status) {
         return Ok(answer.body);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::incident::Turn;
 use super::people::Channel;
-use super::words::Words;
+use super::words::IncidentText;
 use super::{json_header, post};
 use crate::config::Secret;
 use crate::event::{Micros, SECOND};
@@ -28,14 +28,14 @@ pub(super) struct PagerDuty<'a> {
 }
 
 impl Channel for PagerDuty<'_> {
-    fn send(&mut self, words: &Words<'_>, _: Micros) -> Result<(), String> {
+    fn send(&mut self, words: &IncidentText<'_>, _: Micros) -> Result<(), String> {
         let key = self.config.routing_key.read("the routing key", "routing_key").map_err(|error| error.to_string())?;
         let event = event(words, key.expose());
         post(&self.client, &self.config.url, json_header(), event.to_string()).map(drop)
     }
 }
 
-fn event(words: &Words<'_>, key: &str) -> Value {
+fn event(words: &IncidentText<'_>, key: &str) -> Value {
     let incident = words.incident;
     let action = if words.turn == Turn::Resolved { "resolve" } else { "trigger" };
     let links = [("Decision", words.page()), ("What to do", words.runbook())];

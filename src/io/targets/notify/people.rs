@@ -8,12 +8,12 @@ use super::incident::{Incident, Incidents, Turn};
 use super::mail::Mail;
 use super::pagerduty::PagerDuty;
 use super::slack::Slack;
-use super::words::Words;
+use super::words::IncidentText;
 use super::{NotifyConfig, Way};
 use crate::error::Result;
 use crate::event::{Micros, SECOND};
 use crate::targets::client::Client;
-use crate::targets::watch::Tally;
+use crate::targets::watch::DeliveryCounts;
 use crate::verdict::Decision;
 use crate::verdict::decision::Severity;
 
@@ -27,7 +27,7 @@ pub(super) trait Channel {
     ///
     /// # Errors
     /// In words, when it was not taken.
-    fn send(&mut self, words: &Words<'_>, now: Micros) -> std::result::Result<(), String>;
+    fn send(&mut self, words: &IncidentText<'_>, now: Micros) -> std::result::Result<(), String>;
 
     /// Whether the other side forgets what it is not told again.
     fn forgets(&self) -> bool {
@@ -36,7 +36,7 @@ pub(super) trait Channel {
 }
 
 /// People, and what they were not told yet.
-pub(super) struct People<'a> {
+pub(super) struct PeopleNotifier<'a> {
     config: &'a NotifyConfig,
     channel: Box<dyn Channel + 'a>,
     incidents: Incidents,
@@ -45,10 +45,10 @@ pub(super) struct People<'a> {
     /// When messages were sent within the last hour.
     sent: VecDeque<Micros>,
     reminded_at: Micros,
-    tally: Tally,
+    tally: DeliveryCounts,
 }
 
-impl<'a> People<'a> {
+impl<'a> PeopleNotifier<'a> {
     /// They know already what was decided before.
     pub(super) fn open(
         config: &'a NotifyConfig,
@@ -76,7 +76,7 @@ impl<'a> People<'a> {
             untold: BTreeMap::new(),
             sent: VecDeque::new(),
             reminded_at: Micros::MIN,
-            tally: Tally::default(),
+            tally: DeliveryCounts::default(),
         }
     }
 
@@ -101,8 +101,8 @@ impl<'a> People<'a> {
     }
 
     /// What became of messages since this was asked last.
-    pub(super) fn tally(&mut self) -> Tally {
-        Tally { waiting: self.untold.len(), ..std::mem::take(&mut self.tally) }
+    pub(super) fn tally(&mut self) -> DeliveryCounts {
+        DeliveryCounts { waiting: self.untold.len(), ..std::mem::take(&mut self.tally) }
     }
 
     /// Tells what may be told now.
@@ -119,7 +119,7 @@ impl<'a> People<'a> {
             if self.sent.len() >= self.config.per_hour && incident.severity < Severity::Fatal {
                 continue;
             }
-            let sent = self.channel.send(&Words { turn: *turn, incident, config: self.config }, now);
+            let sent = self.channel.send(&IncidentText { turn: *turn, incident, config: self.config }, now);
             self.tally.count(&sent);
             sent?;
             self.untold.remove(&key);
@@ -133,7 +133,7 @@ impl<'a> People<'a> {
             return Ok(());
         }
         for incident in self.incidents.open() {
-            let sent = self.channel.send(&Words { turn: Turn::Updated, incident, config: self.config }, now);
+            let sent = self.channel.send(&IncidentText { turn: Turn::Updated, incident, config: self.config }, now);
             self.tally.count(&sent);
             sent?;
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     impl Channel for Board {
-        fn send(&mut self, words: &Words<'_>, _: Micros) -> std::result::Result<(), String> {
+        fn send(&mut self, words: &IncidentText<'_>, _: Micros) -> std::result::Result<(), String> {
             if self.away.get() {
                 return Err("away".to_owned());
             }
@@ -195,8 +195,8 @@ mod tests {
         Decision { id, action, severity, cap_pct: None, candidate: candidate.to_owned(), ..decision() }
     }
 
-    fn people<'a>(config: &'a NotifyConfig, board: &Board, past: Vec<Decision>) -> People<'a> {
-        People::over(config, Box::new(board.clone()), past)
+    fn people<'a>(config: &'a NotifyConfig, board: &Board, past: Vec<Decision>) -> PeopleNotifier<'a> {
+        PeopleNotifier::over(config, Box::new(board.clone()), past)
     }
 
     #[test]
@@ -257,11 +257,11 @@ mod tests {
             people.hear(decision);
             assert!(people.tell(0).is_err() && people.waits());
         }
-        let failed = Tally { failed: 4, merged: 2, waiting: 1, delivered: 0 };
+        let failed = DeliveryCounts { failed: 4, merged: 2, waiting: 1, delivered: 0 };
         assert_eq!(people.tally(), failed);
         board.away.set(false);
         people.tell(0).unwrap();
-        assert_eq!(people.tally(), Tally { delivered: 1, ..Tally::default() });
+        assert_eq!(people.tally(), DeliveryCounts { delivered: 1, ..DeliveryCounts::default() });
         let told = board.take();
         assert_eq!(told, [(Turn::Opened, "v2 of flight-delay: contain (rollout flights)".to_owned())], "v3 is over");
         assert!(!people.waits());

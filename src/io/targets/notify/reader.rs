@@ -18,17 +18,17 @@ const WAIT: Wait = Wait { records_max: 64, first: Duration::from_millis(500), mo
 const PAST: i64 = 1_000;
 
 /// Reads the control topic, and remembers in the group's commits what was told.
-pub(super) struct Reader {
+pub(super) struct ControlReader {
     consumer: Box<dyn Consumer>,
     topic: String,
     rollout: String,
     /// Each partition, and the first offset that was not told.
     places: Vec<(Stream, i64)>,
-    untold: VecDeque<Heard>,
+    untold: VecDeque<ControlRecord>,
 }
 
 /// A record of the control topic.
-pub(super) struct Heard {
+pub(super) struct ControlRecord {
     lane: u32,
     offset: i64,
     /// The decision in it, if it is one of the rollout.
@@ -37,7 +37,7 @@ pub(super) struct Heard {
     pub(super) event: Value,
 }
 
-impl Reader {
+impl ControlReader {
     /// Begins where the last commit ends; a new group begins at the end of the topic.
     pub(super) fn open(cluster: &dyn Cluster, name: &str, rollout: &str) -> Result<Self> {
         let topic = &cluster.settings().topics.control;
@@ -72,7 +72,7 @@ impl Reader {
     pub(super) fn past(&self, cluster: &dyn Cluster) -> Result<Vec<Decision>> {
         let mut past = Vec::new();
         cluster.read_last(&self.topic, PAST, &mut |record| {
-            let heard = Heard::of(record, &self.rollout);
+            let heard = ControlRecord::of(record, &self.rollout);
             let place = self.places.iter().find(|(stream, _)| stream.lane == heard.lane);
             if place.is_some_and(|(_, from)| heard.offset < *from) {
                 past.extend(heard.decision);
@@ -86,7 +86,7 @@ impl Reader {
         if self.untold.is_empty() {
             let Self { consumer, untold, rollout, .. } = self;
             consumer.read(WAIT, &mut |records| {
-                untold.extend(records.iter().map(|record| Heard::of(*record, rollout)));
+                untold.extend(records.iter().map(|record| ControlRecord::of(*record, rollout)));
                 Ok(())
             })?;
         }
@@ -94,7 +94,7 @@ impl Reader {
     }
 
     /// The first record that was not told, if there is one already.
-    pub(super) fn first(&self) -> Option<&Heard> {
+    pub(super) fn first(&self) -> Option<&ControlRecord> {
         self.untold.front()
     }
 
@@ -103,8 +103,8 @@ impl Reader {
         self.untold.iter().filter(|heard| heard.decision.is_some()).count()
     }
 
-    /// Takes the first record. It counts as told with the next [`Reader::commit`].
-    pub(super) fn take(&mut self) -> Option<Heard> {
+    /// Takes the first record. It counts as told with the next [`ControlReader::commit`].
+    pub(super) fn take(&mut self) -> Option<ControlRecord> {
         let heard = self.untold.pop_front()?;
         if let Some((_, next)) = self.places.iter_mut().find(|(stream, _)| stream.lane == heard.lane) {
             *next = heard.offset + 1;
@@ -126,7 +126,7 @@ impl Reader {
     }
 }
 
-impl Heard {
+impl ControlRecord {
     fn of(record: &dyn Incoming, rollout: &str) -> Self {
         let decision = body_of::<Decision>(record, DECISION).and_then(std::result::Result::ok);
         let decision = decision.filter(|decision| decision.rollout == rollout);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::people::Channel;
-use super::words::Words;
+use super::words::IncidentText;
 use super::{json_header, post};
 use crate::config::Secret;
 use crate::event::Micros;
@@ -22,7 +22,7 @@ pub(super) struct Slack<'a> {
 }
 
 impl Channel for Slack<'_> {
-    fn send(&mut self, words: &Words<'_>, _: Micros) -> Result<(), String> {
+    fn send(&mut self, words: &IncidentText<'_>, _: Micros) -> Result<(), String> {
         let url = self.config.url.read("the address of the channel", "url").map_err(|error| error.to_string())?;
         let text = format!("*{}*\n{}", marked(&words.title()), marked(&words.lines().join("\n")));
         let body = json!({ "text": text }).to_string();
@@ -56,7 +56,7 @@ mod tests {
         let (way, at) = (Way::Slack(slack.clone()), Severity::Warn);
         let config = NotifyConfig { way, at, hours: None, per_hour: 1, dashboard: None, runbook: None, ca: None };
         let (_, incident) = Incidents::default().hear(decision(), at).expect("it is urgent");
-        let words = Words { turn: Turn::Opened, incident: &incident, config: &config };
+        let words = IncidentText { turn: Turn::Opened, incident: &incident, config: &config };
         let client = Client::open(None, Duration::from_secs(5)).expect("a client");
         let why = Slack { config: &slack, client }.send(&words, 0).expect_err("nobody listens");
         assert!(why.starts_with("POST Slack: ") && !why.contains("geheim"), "{why}");

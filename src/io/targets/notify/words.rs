@@ -12,13 +12,13 @@ use crate::verdict::decision::Severity;
 const EVIDENCE_MAX: usize = 5;
 
 /// What there is to say.
-pub(super) struct Words<'a> {
+pub(super) struct IncidentText<'a> {
     pub(super) turn: Turn,
     pub(super) incident: &'a Incident,
     pub(super) config: &'a NotifyConfig,
 }
 
-impl Words<'_> {
+impl IncidentText<'_> {
     /// One line: of what, and what was decided.
     pub(super) fn title(&self) -> String {
         let decision = &self.incident.cause;

@@ -21,10 +21,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::moved::Usual;
-use super::reading::{QUANTILES, Reading, Sight};
+use super::moved::DifferenceLevel;
+use super::reading::{QUANTILES, SensorReading, Sight};
 use super::sensor::{Sensor, sensors};
-use crate::infer::pool::{Alarm, Pool};
+use crate::infer::pool::{AlarmRule, Pool};
 use crate::infer::shiryaev::Shiryaev;
 use crate::plan::{GuardPlan, Plan, QualityPlan};
 use crate::summary::histogram::Cut;
@@ -60,16 +60,16 @@ pub(crate) struct Gathered {
     pool: Pool,
     before: Before,
     /// What each sensor saw last.
-    seen: Vec<Seen>,
+    seen: Vec<LastReading>,
     /// What stood out when it acted, until refuted.
-    doubts: Vec<Doubt>,
+    doubts: Vec<ActiveChange>,
     /// Whether events of the newest traffic name no entity.
     pub(crate) iid_assumed: bool,
 }
 
 /// A change that was acted upon, and the evidence that it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Doubt {
+struct ActiveChange {
     /// Of the pool.
     part: usize,
     back: Shiryaev,
@@ -81,12 +81,12 @@ pub(crate) struct Before {
     /// Latency quantiles of the baseline version.
     pub(crate) thresholds_ms: Option<[f64; 3]>,
     /// How location and spread of latency and score differed.
-    pub(crate) usual: [[Usual; 2]; 2],
+    pub(crate) usual: [[DifferenceLevel; 2]; 2],
 }
 
 /// What a sensor saw last.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Seen {
+pub(crate) struct LastReading {
     /// The candidate's number less the baseline's.
     pub(crate) difference: f64,
     /// Events of the candidate and the baseline.
@@ -115,7 +115,7 @@ pub(crate) struct Contribution<'a> {
     pub(crate) sensor: &'a Sensor,
     /// The sensor's own `R`.
     pub(crate) r: f64,
-    pub(crate) seen: Seen,
+    pub(crate) seen: LastReading,
 }
 
 impl Gathered {
@@ -131,7 +131,7 @@ impl Gathered {
             let leads = |part: &usize| self.pool.log_r(*part) >= most - LEVEL;
             let strongest = Some(seen.strongest).filter(|part| parts.clone().any(|one| one == *part) && leads(part));
             let Some(part) = strongest.or_else(|| parts.find(leads)) else { continue };
-            self.doubts.push(Doubt { part, back: Shiryaev::default() });
+            self.doubts.push(ActiveChange { part, back: Shiryaev::default() });
         }
     }
 
@@ -161,21 +161,21 @@ impl Detector {
         &self.plan
     }
 
-    fn alarm(&self) -> Alarm {
-        Alarm { patience: self.plan.patience(), windows_min: self.plan.windows_min }
+    fn alarm(&self) -> AlarmRule {
+        AlarmRule { patience: self.plan.patience(), windows_min: self.plan.windows_min }
     }
 
     /// When what it acted upon is refuted.
-    fn refutation(&self) -> Alarm {
+    fn refutation(&self) -> AlarmRule {
         let patience = f64::from(self.plan.planned) / self.plan.beta;
-        Alarm { patience, windows_min: self.plan.windows_min }
+        AlarmRule { patience, windows_min: self.plan.windows_min }
     }
 
     /// Begins anew with every sensor whose change is refuted; with the whole family once all are. Less evidence than
     /// there was keeps the promise.
     pub(crate) fn settle(&self, gathered: &mut Gathered) {
         let Gathered { pool, doubts, .. } = gathered;
-        let over = |doubt: &Doubt| doubt.back.log_r() >= self.refutation().threshold();
+        let over = |doubt: &ActiveChange| doubt.back.log_r() >= self.refutation().threshold();
         let refuted: Vec<usize> = doubts.iter().filter(|doubt| over(doubt)).map(|doubt| doubt.part).collect();
         doubts.retain(|doubt| !over(doubt));
         if doubts.is_empty() && !refuted.is_empty() {
@@ -211,8 +211,13 @@ impl Detector {
         self.look(gathered, by, |sensor, _| sensor.look.labels(&self.plan, pair));
     }
 
-    fn look(&self, gathered: &mut Gathered, by: Inflation, read: impl Fn(&Sensor, &mut Before) -> Option<Reading>) {
-        gathered.seen.resize(self.sensors.len(), Seen::default());
+    fn look(
+        &self,
+        gathered: &mut Gathered,
+        by: Inflation,
+        read: impl Fn(&Sensor, &mut Before) -> Option<SensorReading>,
+    ) {
+        gathered.seen.resize(self.sensors.len(), LastReading::default());
         let Gathered { pool, doubts, seen, before, .. } = gathered;
         for (sensor, seen) in self.sensors.iter().zip(seen) {
             let Some(reading) = read(sensor, before) else { continue };
@@ -226,7 +231,8 @@ impl Detector {
             let e: f64 = log_es.iter().map(|log_e| libm::exp(log_e.min(LOG_E_MAX))).sum();
             let strongest = (sensor.first_part..).zip(&log_es).max_by(|(_, a), (_, b)| a.total_cmp(b));
             let strongest = strongest.map_or(sensor.first_part, |(part, _)| part);
-            *seen = Seen { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight, strongest };
+            *seen =
+                LastReading { difference: reading.difference, n: reading.n, e: e * weight / sensor.weight, strongest };
         }
     }
 
@@ -248,7 +254,7 @@ mod tests {
     use super::*;
     use crate::plan::Action;
     use crate::reason::ReasonCode;
-    use crate::verdict::guard::change::sensor::Look;
+    use crate::verdict::guard::change::sensor::SensorKind;
     use crate::verdict::guard::tests::{judged, traffic};
 
     const PLAIN: Inflation = Inflation { failed: 1.0, slow: [1.0; 3], losses: 1.0, columns: 1.0 };
@@ -260,7 +266,7 @@ mod tests {
             code: ReasonCode::ErrorRate,
             weight: 1.0,
             first_part: 0,
-            look: Look::Failures,
+            look: SensorKind::Failures,
         };
         Detector { plan: GuardPlan::default(), sensors: Arc::new([failures]), cuts: Arc::new([]) }
     }
@@ -281,7 +287,7 @@ mod tests {
         let calm = traffic(500, 5);
         let history = History::default();
         let sight = Sight::new(&detector.plan, &[], Pair { candidate: &calm, baseline: &calm }, &history);
-        let reading = sight.read(Look::Failures, &mut Before::default()).expect("events of both");
+        let reading = sight.read(SensorKind::Failures, &mut Before::default()).expect("events of both");
         let gain = (-reading.log_es[part]).min(detector.refutation().cut(1.0));
         (1..50).find(|&windows| f64::from(windows) * gain >= detector.refutation().threshold()).expect("a gain")
     }

@@ -8,7 +8,7 @@
 use crate::plan::GuardPlan;
 use crate::summary::Quality;
 use crate::summary::quality::ReliabilityBin;
-use crate::verdict::guard::change::reading::Reading;
+use crate::verdict::guard::change::reading::SensorReading;
 use crate::verdict::guard::window::Pair;
 
 /// Alternatives: differences beyond the tolerated one, in standard deviations of one prediction, on either side.
@@ -32,7 +32,7 @@ struct Mean {
 }
 
 /// `ln e` that scores promise too much or too little, compared with the baseline version's.
-pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading> {
+pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<SensorReading> {
     let of = |quality: &Quality| {
         let n = count(quality, guard)?;
         let mean = quality.signed.value() / n;
@@ -42,7 +42,7 @@ pub(crate) fn residual(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Rea
 }
 
 /// `ln e` that squared errors are larger (or, which is also worth knowing, smaller) than the baseline version's.
-pub(crate) fn loss(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading> {
+pub(crate) fn loss(guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<SensorReading> {
     let of = |quality: &Quality| {
         let n = count(quality, guard)?;
         let mean = quality.squared.value() / n;
@@ -67,7 +67,7 @@ fn count(quality: &Quality, guard: &GuardPlan) -> Option<f64> {
     (quality.n >= guard.n_min).then(|| float(quality.n))
 }
 
-fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading> {
+fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<SensorReading> {
     let variance = candidate.variance / candidate.n + baseline.variance / baseline.n;
     let pooled = (candidate.variance * candidate.n + baseline.variance * baseline.n) / (candidate.n + baseline.n);
     // A sum out of range is not a number.
@@ -81,7 +81,7 @@ fn two_sided(candidate: Mean, baseline: Mean, tolerated: f64) -> Option<Reading>
         l * z - l * l / 2.0
     };
     let log_es = [1.0, -1.0].into_iter().flat_map(|side| DIFFERENCES.map(|beyond| log_e(side, beyond))).collect();
-    Some(Reading { log_es, difference, n: (candidate.count, baseline.count), noise: 1.0 })
+    Some(SensorReading { log_es, difference, n: (candidate.count, baseline.count), noise: 1.0 })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]

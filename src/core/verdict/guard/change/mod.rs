@@ -10,7 +10,7 @@ mod naming;
 pub(crate) mod reading;
 pub(crate) mod sensor;
 
-use crate::plan::{GuardPlan, Plan, Role};
+use crate::plan::{ColumnRole, GuardPlan, Plan};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Guard;
@@ -37,7 +37,7 @@ impl Guard for Detector {
     }
 
     fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
-        let has_scores = plan.columns.index_of(Role::Score).is_some();
+        let has_scores = plan.columns.index_of(ColumnRole::Score).is_some();
         (!has_scores).then(|| "answers: no source has `score`".to_owned()).into_iter().collect()
     }
 
@@ -60,10 +60,11 @@ impl Guard for Detector {
 /// What is looked at, in words.
 fn looked_at(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
     let some = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let features = plan.columns.numeric.iter().filter(|column| column.role == Role::Feature).count();
-    let answers = plan.columns.index_of(Role::Score).map(|_| format!("answers (beyond a PSI of {})", guard.answers));
+    let features = plan.columns.numeric.iter().filter(|column| column.role == ColumnRole::Feature).count();
+    let answers =
+        plan.columns.index_of(ColumnRole::Score).map(|_| format!("answers (beyond a PSI of {})", guard.answers));
     let errors = tells_failures(plan).then(|| "errors".to_owned());
-    let latency = plan.columns.index_of(Role::Latency).map(|_| "latency".to_owned());
+    let latency = plan.columns.index_of(ColumnRole::Latency).map(|_| "latency".to_owned());
     let columns = [some(features, "numeric features"), some(plan.columns.categorical.len(), "categorical features")];
     let calibration = plan.quality.as_ref().filter(|quality| quality.has_scores()).map(|_| "calibration".to_owned());
     [errors, latency, answers].into_iter().chain(columns).chain([calibration]).flatten().collect()

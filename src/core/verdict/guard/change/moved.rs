@@ -18,7 +18,7 @@ pub(super) const PARTS: usize = JUMPS.len();
 
 /// The level of a difference so far.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Usual {
+pub(crate) struct DifferenceLevel {
     /// Sum of `difference / variance`.
     weighted: f64,
     /// Sum of `1 / variance`.
@@ -27,7 +27,7 @@ pub(crate) struct Usual {
     noise: Overdispersion,
 }
 
-impl Usual {
+impl DifferenceLevel {
     /// By how much noise of a version's own widens the next difference, worth so many events; `history` is the baseline
     /// version's.
     pub(crate) fn noise(&self, weight: f64, history: &Overdispersion) -> f64 {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_level_is_no_evidence_and_a_jump_is() {
-        let mut usual = Usual::default();
+        let mut usual = DifferenceLevel::default();
         assert!(usual.update((0.8, 0.02), 50.0).iter().all(|log_e| log_e.abs() < 1e-300));
         for _ in 0..20 {
             assert!(usual.update((0.8, 0.02), 50.0).iter().all(|log_e| *log_e < 0.0));

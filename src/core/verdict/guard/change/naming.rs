@@ -150,14 +150,14 @@ fn text(action: Action, named: &[Contribution<'_>], value: f64, patience: f64) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::detector::Seen;
-    use super::super::sensor::{Look, Sensor};
+    use super::super::detector::LastReading;
+    use super::super::sensor::{Sensor, SensorKind};
     use super::*;
     use crate::reason::ReasonCode;
 
     fn sensor(column: &str) -> Sensor {
         let (metric, code) = ("mean_shift", ReasonCode::FeatureDrift);
-        Sensor { metric, column: column.to_owned(), code, weight: 0.25, first_part: 0, look: Look::Failures }
+        Sensor { metric, column: column.to_owned(), code, weight: 0.25, first_part: 0, look: SensorKind::Failures }
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let sensors = ["a", "b", "c", "d"].map(sensor);
         let named_of = |shares: [f64; 4]| {
             let contribution =
-                |(sensor, share): (_, f64)| Contribution { sensor, r: share * 4.0, seen: Seen::default() };
+                |(sensor, share): (_, f64)| Contribution { sensor, r: share * 4.0, seen: LastReading::default() };
             let by: Vec<_> = sensors.iter().zip(shares).map(contribution).collect();
             standing(&by, 1000.0).iter().map(|one| one.sensor.column.clone()).collect::<String>()
         };
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn evidence_beyond_all_numbers_stays_one() {
         let sensor = sensor("x");
-        let one = Contribution { sensor: &sensor, r: f64::INFINITY, seen: Seen::default() };
+        let one = Contribution { sensor: &sensor, r: f64::INFINITY, seen: LastReading::default() };
         assert!(!text(Action::Contain, &[one], f64::INFINITY, 28_800.0).contains("inf"));
     }
 }

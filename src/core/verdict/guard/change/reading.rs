@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use crate::infer::contrast::{VersionSplit, difference, log_e_rate, log_e_tilt, normal_scores, squared};
 use crate::metric::alike::settled;
-use crate::plan::{GuardPlan, Role};
+use crate::plan::{ColumnRole, GuardPlan};
 use crate::summary::histogram::Cut;
 use crate::summary::{Category, Quality, Refined, Traffic};
 use crate::verdict::guard::change::detector::Before;
 use crate::verdict::guard::change::labels;
-use crate::verdict::guard::change::sensor::{Look, OF_LATENCY, Place};
+use crate::verdict::guard::change::sensor::{OF_LATENCY, Place, SensorKind};
 use crate::verdict::guard::rails::noise::History;
 use crate::verdict::guard::window::Pair;
 
@@ -47,7 +47,7 @@ pub(super) const SLOTS: usize = 16;
 
 /// What one sensor saw in one window.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reading {
+pub(crate) struct SensorReading {
     /// `ln e` of each alternative.
     pub(crate) log_es: Vec<f64>,
     /// The candidate's number less the baseline's, for people.
@@ -86,25 +86,25 @@ impl<'a> Sight<'a> {
     }
 
     /// What a sensor sees; `None` when the window says nothing about it.
-    pub(crate) fn read(&self, look: Look, before: &mut Before) -> Option<Reading> {
+    pub(crate) fn read(&self, look: SensorKind, before: &mut Before) -> Option<SensorReading> {
         let Pair { candidate, baseline } = self.pair;
         match look {
-            Look::Failures => {
+            SensorKind::Failures => {
                 let of = |traffic: &Traffic| (traffic.rates.errors, traffic.rates.requests);
                 rate(of(candidate), of(baseline), &WORSE)
             }
-            Look::Slower(q) => {
+            SensorKind::Slower(q) => {
                 let threshold = before.thresholds_ms?[q];
                 let slower = candidate.slower_than(threshold * (1.0 + self.guard.latency));
                 rate(slower, baseline.slower_than(threshold), &SLOWER[q])
             }
-            Look::Missing(place) => rate(missing(candidate, place), missing(baseline, place), &OTHER_SHARE),
-            Look::Location(index, role) => self.location(index, role),
-            Look::Spread(index, role) => self.spread(index, role),
-            Look::Categories(index) => {
+            SensorKind::Missing(place) => rate(missing(candidate, place), missing(baseline, place), &OTHER_SHARE),
+            SensorKind::Location(index, role) => self.location(index, role),
+            SensorKind::Spread(index, role) => self.spread(index, role),
+            SensorKind::Categories(index) => {
                 categories(self.guard, &candidate.categorical[index], &baseline.categorical[index])
             }
-            Look::Moved(index, moment, place) => {
+            SensorKind::Moved(index, moment, place) => {
                 let scored = self.scored(index)?;
                 let (difference, variance) = difference([&scored.location, &scored.spread][moment])?;
                 let usual = &mut before.usual[place][moment];
@@ -112,9 +112,9 @@ impl<'a> Sight<'a> {
                 let weight = n_c * n_b / (n_c + n_b);
                 let noise = if place == OF_LATENCY { usual.noise(weight, self.history.of_the_median()) } else { 1.0 };
                 let log_es = usual.update((difference, variance), weight).to_vec();
-                Some(Reading { log_es, difference, n: scored.n, noise })
+                Some(SensorReading { log_es, difference, n: scored.n, noise })
             }
-            Look::Residual | Look::Loss => None,
+            SensorKind::Residual | SensorKind::Loss => None,
         }
     }
 
@@ -133,13 +133,13 @@ impl<'a> Sight<'a> {
     }
 
     /// Between normal distributions a shift by `d` has a population stability index of `d^2`.
-    fn location(&self, index: usize, role: Role) -> Option<Reading> {
+    fn location(&self, index: usize, role: ColumnRole) -> Option<SensorReading> {
         let edge = self.guard.answers.sqrt();
         self.tilts(index, role, |scored| &scored.location, &SHIFTS, [edge, -edge])
     }
 
     /// Between normal distributions a spread `s` has a population stability index of `(s^2 + 1/s^2) / 2 - 1`.
-    fn spread(&self, index: usize, role: Role) -> Option<Reading> {
+    fn spread(&self, index: usize, role: ColumnRole) -> Option<SensorReading> {
         let psi = self.guard.answers;
         let wide = 1.0 + psi + (psi * (psi + 2.0)).sqrt();
         self.tilts(index, role, |scored| &scored.spread, &SPREADS, [(1.0 - 1.0 / wide) / 2.0, (1.0 - wide) / 2.0])
@@ -148,11 +148,11 @@ impl<'a> Sight<'a> {
     fn tilts(
         &self,
         index: usize,
-        role: Role,
+        role: ColumnRole,
         of: fn(&Scored) -> &Vec<(VersionSplit, f64)>,
         thetas: &[f64],
         tolerated: [f64; 2],
-    ) -> Option<Reading> {
+    ) -> Option<SensorReading> {
         let scored = self.scored(index)?;
         let groups = of(scored);
         let beyond = |edge: f64| {
@@ -160,17 +160,17 @@ impl<'a> Sight<'a> {
             BEYOND.map(|factor| log_e_tilt(groups, edge * factor) - at_edge)
         };
         let log_es = match role {
-            Role::Score => tolerated.into_iter().flat_map(beyond).collect(),
+            ColumnRole::Score => tolerated.into_iter().flat_map(beyond).collect(),
             _ => thetas.iter().map(|&theta| log_e_tilt(groups, theta)).collect(),
         };
         let difference = difference(groups).map_or(0.0, |(difference, _)| difference);
-        Some(Reading { log_es, difference, n: scored.n, noise: 1.0 })
+        Some(SensorReading { log_es, difference, n: scored.n, noise: 1.0 })
     }
 }
 
-impl Look {
+impl SensorKind {
     /// What a sensor sees in a window's labels.
-    pub(crate) fn labels(self, guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<Reading> {
+    pub(crate) fn labels(self, guard: &GuardPlan, pair: Pair<'_, Quality>) -> Option<SensorReading> {
         match self {
             Self::Residual => labels::residual(guard, pair),
             Self::Loss => labels::loss(guard, pair),
@@ -180,10 +180,10 @@ impl Look {
 }
 
 /// A reading of (marked, all) on both sides.
-fn rate((x_c, n_c): (u64, u64), (x_b, n_b): (u64, u64), thetas: &[f64]) -> Option<Reading> {
+fn rate((x_c, n_c): (u64, u64), (x_b, n_b): (u64, u64), thetas: &[f64]) -> Option<SensorReading> {
     let marked = VersionSplit { candidate: x_c, baseline: x_b };
     let other = VersionSplit { candidate: n_c - x_c, baseline: n_b - x_b };
-    (n_c > 0 && n_b > 0).then(|| Reading {
+    (n_c > 0 && n_b > 0).then(|| SensorReading {
         log_es: log_e_rate(marked, other, thetas),
         difference: float(x_c) / float(n_c) - float(x_b) / float(n_b),
         n: (n_c, n_b),
@@ -204,15 +204,15 @@ fn missing(traffic: &Traffic, place: Place) -> (u64, u64) {
     }
 }
 
-fn categories(guard: &GuardPlan, candidate: &Category, baseline: &Category) -> Option<Reading> {
+fn categories(guard: &GuardPlan, candidate: &Category, baseline: &Category) -> Option<SensorReading> {
     let (of_candidate, of_baseline) = (slots(candidate), slots(baseline));
     let (n_c, n_b): (u64, u64) = (of_candidate.iter().sum(), of_baseline.iter().sum());
     if n_c < guard.n_min || n_b < guard.n_min {
         return None;
     }
     let one_against_the_rest = |(&x_c, &x_b): (&u64, &u64)| rate((x_c, n_c), (x_b, n_b), &OTHER_SHARE);
-    let rates: Vec<Reading> = of_candidate.iter().zip(&of_baseline).filter_map(one_against_the_rest).collect();
-    Some(Reading {
+    let rates: Vec<SensorReading> = of_candidate.iter().zip(&of_baseline).filter_map(one_against_the_rest).collect();
+    Some(SensorReading {
         difference: rates.iter().map(|rate| rate.difference.abs()).sum::<f64>() / 2.0,
         log_es: rates.into_iter().flat_map(|rate| rate.log_es).collect(),
         n: (n_c, n_b),

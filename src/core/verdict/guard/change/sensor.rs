@@ -1,13 +1,13 @@
 //! What a guard looks at: one thing that two versions should have in common, and how it is looked at.
 
-use crate::plan::{Columns, GuardPlan, Role};
+use crate::plan::{ColumnRole, Columns, GuardPlan};
 use crate::reason::ReasonCode;
 use crate::verdict::guard::change::reading::{BEYOND, OTHER_SHARE, SHIFTS, SLOTS, SLOWER, SPREADS, WORSE};
 use crate::verdict::guard::change::{labels, moved};
 use crate::verdict::guard::number::float;
 use crate::verdict::guard::rails::entities::Inflation;
 
-/// Where `Look::Moved` remembers how latency differed; the score's place is 1.
+/// Where `SensorKind::Moved` remembers how latency differed; the score's place is 1.
 /// Origin: choice; a place.
 pub(crate) const OF_LATENCY: usize = 0;
 /// Relative efficiency of the median, whose noise is known, to normal scores, which see more of it: `2 / pi`.
@@ -27,20 +27,20 @@ pub(crate) struct Sensor {
     pub(crate) weight: f64,
     /// Position of its first part in the pool.
     pub(crate) first_part: usize,
-    pub(crate) look: Look,
+    pub(crate) look: SensorKind,
 }
 
 /// How it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Look {
+pub(crate) enum SensorKind {
     Failures,
     Slower(usize),
     Missing(Place),
     /// Where the values of a numeric column lie; answers are held against a tolerance, since another model may answer
     /// otherwise.
-    Location(usize, Role),
+    Location(usize, ColumnRole),
     /// How far they spread; with the same tolerance.
-    Spread(usize, Role),
+    Spread(usize, ColumnRole),
     Categories(usize),
     /// How location (0) or spread (1) of a numeric column differ from the baseline's, compared with how they differed
     /// before; the last number says where that is remembered.
@@ -59,26 +59,32 @@ pub(crate) enum Place {
 }
 
 /// Sensors in the making: metric, column, reason code, weight within their family, and look.
-type SensorParts = Vec<(&'static str, String, ReasonCode, f64, Look)>;
+type SensorParts = Vec<(&'static str, String, ReasonCode, f64, SensorKind)>;
 
 /// The sensors for these columns. Half of the weight is for columns, half for what users feel, and of that as much for
 /// failures as for latency and for labels.
 pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
-    let failures = vec![("error_rate", String::new(), ReasonCode::ErrorRate, 1.0, Look::Failures)];
+    let failures = vec![("error_rate", String::new(), ReasonCode::ErrorRate, 1.0, SensorKind::Failures)];
     let (mut latency, mut labels, mut columns): (SensorParts, SensorParts, SensorParts) =
         (Vec::new(), Vec::new(), Vec::new());
     for (index, column) in looked_at.numeric.iter().enumerate() {
         match column.role {
-            Role::Latency => latency.extend(of_latency(&column.name, index)),
+            ColumnRole::Latency => latency.extend(of_latency(&column.name, index)),
             // Better is no harm, and what is worse has a guard of its own.
-            Role::Measure => {}
+            ColumnRole::Measure => {}
             role => columns.extend(of_numbers(&column.name, index, role)),
         }
     }
     for (index, column) in looked_at.categorical.iter().enumerate() {
         let name = || column.name.clone();
-        columns.push(("total_variation", name(), ReasonCode::FeatureDrift, 0.75, Look::Categories(index)));
-        columns.push(("missing_rate", name(), ReasonCode::DataQuality, 0.25, Look::Missing(Place::Categorical(index))));
+        columns.push(("total_variation", name(), ReasonCode::FeatureDrift, 0.75, SensorKind::Categories(index)));
+        columns.push((
+            "missing_rate",
+            name(),
+            ReasonCode::DataQuality,
+            0.25,
+            SensorKind::Missing(Place::Categorical(index)),
+        ));
     }
     if has_labels {
         labels.push((
@@ -86,9 +92,9 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
             String::new(),
             ReasonCode::CalibrationRegression,
             1.0,
-            Look::Residual,
+            SensorKind::Residual,
         ));
-        labels.push(("brier", String::new(), ReasonCode::OutcomeRegression, 1.0, Look::Loss));
+        labels.push(("brier", String::new(), ReasonCode::OutcomeRegression, 1.0, SensorKind::Loss));
     }
     let mut families = vec![failures, latency, labels];
     families.retain(|family| !family.is_empty());
@@ -108,25 +114,25 @@ pub(crate) fn sensors(looked_at: &Columns, has_labels: bool) -> Vec<Sensor> {
 fn of_latency(name: &str, index: usize) -> SensorParts {
     let quantiles = ["latency_p50", "latency_p90", "latency_p99"].into_iter().enumerate();
     let slower =
-        quantiles.map(|(q, metric)| (metric, String::new(), ReasonCode::LatencyQuantile, 1.0, Look::Slower(q)));
+        quantiles.map(|(q, metric)| (metric, String::new(), ReasonCode::LatencyQuantile, 1.0, SensorKind::Slower(q)));
     let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
     let moved = moved.map(|(moment, metric)| {
-        (metric, name.to_owned(), ReasonCode::LatencyShape, 0.5, Look::Moved(index, moment, OF_LATENCY))
+        (metric, name.to_owned(), ReasonCode::LatencyShape, 0.5, SensorKind::Moved(index, moment, OF_LATENCY))
     });
     slower.chain(moved).collect()
 }
 
-fn of_numbers(name: &str, index: usize, role: Role) -> SensorParts {
-    let code = if role == Role::Score { ReasonCode::ScoreDrift } else { ReasonCode::FeatureDrift };
+fn of_numbers(name: &str, index: usize, role: ColumnRole) -> SensorParts {
+    let code = if role == ColumnRole::Score { ReasonCode::ScoreDrift } else { ReasonCode::FeatureDrift };
     let mut family = vec![
-        ("mean_shift", name.to_owned(), code, 0.4, Look::Location(index, role)),
-        ("std_ratio", name.to_owned(), code, 0.35, Look::Spread(index, role)),
-        ("missing_rate", name.to_owned(), ReasonCode::DataQuality, 0.25, Look::Missing(Place::Numeric(index))),
+        ("mean_shift", name.to_owned(), code, 0.4, SensorKind::Location(index, role)),
+        ("std_ratio", name.to_owned(), code, 0.35, SensorKind::Spread(index, role)),
+        ("missing_rate", name.to_owned(), ReasonCode::DataQuality, 0.25, SensorKind::Missing(Place::Numeric(index))),
     ];
-    if role == Role::Score {
+    if role == ColumnRole::Score {
         let moved = ["mean_shift", "std_ratio"].into_iter().enumerate();
         family.extend(
-            moved.map(|(moment, metric)| (metric, name.to_owned(), code, 0.375, Look::Moved(index, moment, 1))),
+            moved.map(|(moment, metric)| (metric, name.to_owned(), code, 0.375, SensorKind::Moved(index, moment, 1))),
         );
     }
     family
@@ -145,7 +151,8 @@ impl Sensor {
 
     /// What is looked at, in words.
     pub(crate) fn title(&self) -> String {
-        let usual = if matches!(self.look, Look::Moved(..)) { " (compared with its usual difference)" } else { "" };
+        let usual =
+            if matches!(self.look, SensorKind::Moved(..)) { " (compared with its usual difference)" } else { "" };
         match self.column.as_str() {
             "" => format!("{}{usual}", self.metric),
             column => format!("{} of {column}{usual}", self.metric),
@@ -153,7 +160,7 @@ impl Sensor {
     }
 }
 
-impl Look {
+impl SensorKind {
     /// What deflates this look.
     pub(crate) fn deflation(self, by: Inflation) -> f64 {
         match self {
@@ -169,7 +176,7 @@ impl Look {
     pub(crate) fn margin(self, guard: &GuardPlan) -> f64 {
         match self {
             Self::Slower(_) => guard.latency,
-            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => guard.answers,
+            Self::Location(_, ColumnRole::Score) | Self::Spread(_, ColumnRole::Score) => guard.answers,
             Self::Residual => labels::RESIDUAL_TOLERATED,
             Self::Loss => guard.loss - 1.0,
             _ => 0.0,
@@ -182,7 +189,7 @@ impl Look {
             Self::Failures => WORSE.len(),
             Self::Missing(_) => OTHER_SHARE.len(),
             Self::Slower(q) => SLOWER[q].len(),
-            Self::Location(_, Role::Score) | Self::Spread(_, Role::Score) => 2 * BEYOND.len(),
+            Self::Location(_, ColumnRole::Score) | Self::Spread(_, ColumnRole::Score) => 2 * BEYOND.len(),
             Self::Location(..) => SHIFTS.len(),
             Self::Spread(..) => SPREADS.len(),
             Self::Categories(_) => SLOTS * OTHER_SHARE.len(),
@@ -201,9 +208,9 @@ mod tests {
     use crate::plan::NumericColumn;
 
     /// Shares of the family of failures, latency, labels and columns.
-    fn shares(roles: &[Role], has_labels: bool) -> [f64; 4] {
+    fn shares(roles: &[ColumnRole], has_labels: bool) -> [f64; 4] {
         let cut = Arc::new(equal_width(0.0, 1.0, 20));
-        let column = |&role: &Role| NumericColumn { name: format!("{role:?}"), role, cut: Arc::clone(&cut) };
+        let column = |&role: &ColumnRole| NumericColumn { name: format!("{role:?}"), role, cut: Arc::clone(&cut) };
         let columns = Columns { numeric: roles.iter().map(column).collect(), categorical: Vec::new() };
         let mut shares = [0.0; 4];
         for sensor in sensors(&columns, has_labels) {
@@ -222,9 +229,9 @@ mod tests {
     fn what_is_felt_shares_one_half_and_columns_the_other() {
         for (roles, has_labels, wanted) in [
             (&[][..], false, [1.0, 0.0, 0.0, 0.0]),
-            (&[Role::Latency], false, [0.5, 0.5, 0.0, 0.0]),
-            (&[Role::Feature], false, [0.5, 0.0, 0.0, 0.5]),
-            (&[Role::Score, Role::Latency], true, [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 0.5]),
+            (&[ColumnRole::Latency], false, [0.5, 0.5, 0.0, 0.0]),
+            (&[ColumnRole::Feature], false, [0.5, 0.0, 0.0, 0.5]),
+            (&[ColumnRole::Score, ColumnRole::Latency], true, [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 0.5]),
         ] {
             let found = shares(roles, has_labels);
             assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{roles:?}: {found:?}");

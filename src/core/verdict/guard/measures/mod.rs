@@ -15,7 +15,7 @@
 
 mod record;
 
-use self::record::{Record, Terms};
+use self::record::{MeasureEvidence, MeasureTerms};
 use crate::infer::two_sample::Arm;
 use crate::plan::{Action, GuardPlan, MeasurePlan, Plan, Tolerance, Worse};
 use crate::reason::ReasonCode;
@@ -50,7 +50,7 @@ pub(crate) struct Measures {
 }
 
 impl Guard for Measures {
-    type Memory = Vec<Record>;
+    type Memory = Vec<MeasureEvidence>;
     const ACCOUNTS: &'static [Account] = &[HARM, SAFE];
 
     fn new(plan: &Plan, guard: &GuardPlan) -> Self {
@@ -82,9 +82,9 @@ impl Guard for Measures {
         lines
     }
 
-    fn traffic(&self, records: &mut Vec<Record>, shown: &Shown<'_, '_, Traffic>) {
+    fn traffic(&self, records: &mut Vec<MeasureEvidence>, shown: &Shown<'_, '_, Traffic>) {
         let Scene { guard, judged, .. } = shown.scene;
-        records.resize_with(guard.measures.len(), Record::default);
+        records.resize_with(guard.measures.len(), MeasureEvidence::default);
         for (terms, record) in self.all(guard).zip(records) {
             let [candidate, baseline] =
                 [shown.pair.candidate, shown.pair.baseline].map(|traffic| traffic.measures.get(terms.measure.place));
@@ -94,12 +94,12 @@ impl Guard for Measures {
         }
     }
 
-    fn rule(&self, records: &mut Vec<Record>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, records: &mut Vec<MeasureEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         if scene.guard.measures.is_empty() {
             return;
         }
-        records.resize_with(scene.guard.measures.len(), Record::default);
-        let all: Vec<(Terms<'_>, &Record)> = self.all(scene.guard).zip(records.iter()).collect();
+        records.resize_with(scene.guard.measures.len(), MeasureEvidence::default);
+        let all: Vec<(MeasureTerms<'_>, &MeasureEvidence)> = self.all(scene.guard).zip(records.iter()).collect();
         let total: f64 = all.iter().map(|(terms, record)| terms.weight * record.harm(*terms)).sum();
         let enough = 1.0 / scene.guard.alpha;
         verdict.spend(HARM, "", scene.guard.alpha, total);
@@ -119,9 +119,9 @@ impl Guard for Measures {
 }
 
 impl Measures {
-    fn all<'a>(&'a self, guard: &'a GuardPlan) -> impl Iterator<Item = Terms<'a>> {
+    fn all<'a>(&'a self, guard: &'a GuardPlan) -> impl Iterator<Item = MeasureTerms<'a>> {
         let weight = 1.0 / float(guard.measures.len().max(1));
-        guard.measures.iter().zip(&self.references).map(move |(measure, reference)| Terms {
+        guard.measures.iter().zip(&self.references).map(move |(measure, reference)| MeasureTerms {
             guard,
             measure,
             reference: reference.as_ref(),
@@ -130,8 +130,8 @@ impl Measures {
     }
 }
 
-fn finding(all: &[(Terms<'_>, &Record)], scene: Scene<'_, '_>) -> crate::verdict::finding::Finding {
-    let mut by: Vec<&(Terms<'_>, &Record)> = all.iter().collect();
+fn finding(all: &[(MeasureTerms<'_>, &MeasureEvidence)], scene: Scene<'_, '_>) -> crate::verdict::finding::Finding {
+    let mut by: Vec<&(MeasureTerms<'_>, &MeasureEvidence)> = all.iter().collect();
     by.sort_by(|a, b| b.1.harm(b.0).total_cmp(&a.1.harm(a.0)));
     let named = by.iter().skip(1).take_while(|(terms, record)| record.harm(*terms) >= NAMED).count() + 1;
     by.truncate(named);
@@ -152,7 +152,7 @@ fn in_words(measure: &MeasurePlan) -> String {
 }
 
 /// How many rows it takes, where a reference tells.
-fn how_soon(terms: Terms<'_>, effect: f64) -> Option<String> {
+fn how_soon(terms: MeasureTerms<'_>, effect: f64) -> Option<String> {
     let (clip, found, kept) = terms.rows(TOLD, effect)?;
     let sign = if clip.signed { "±" } else { "" };
     Some(format!(
@@ -181,7 +181,7 @@ fn tolerated(measure: &MeasurePlan) -> String {
 }
 
 /// One clause that says what both versions had.
-fn describe(terms: Terms<'_>, record: &Record) -> String {
+fn describe(terms: MeasureTerms<'_>, record: &MeasureEvidence) -> String {
     let MeasurePlan { name, .. } = terms.measure;
     let (candidate, baseline) = record.tally.means();
     let ratio = record.tally.ratio().filter(|_| matches!(terms.measure.margin, Tolerance::Relative(_)));
@@ -203,8 +203,8 @@ fn describe(terms: Terms<'_>, record: &Record) -> String {
 }
 
 /// Means are those of all windows so far, each weighing the same in both versions.
-fn evidence(terms: Terms<'_>, record: &Record, scene: Scene<'_, '_>) -> Evidence {
-    let Terms { guard, measure, weight, .. } = terms;
+fn evidence(terms: MeasureTerms<'_>, record: &MeasureEvidence, scene: Scene<'_, '_>) -> Evidence {
+    let MeasureTerms { guard, measure, weight, .. } = terms;
     let (candidate, baseline) = record.tally.means();
     let sign = if measure.worse == Worse::Up { 1.0 } else { -1.0 };
     let deff = record.deff.max(1.0);
@@ -250,7 +250,7 @@ fn evidence(terms: Terms<'_>, record: &Record, scene: Scene<'_, '_>) -> Evidence
 }
 
 /// What is missing before a measure is shown to keep its margin.
-fn lacks(terms: Terms<'_>, record: &Record) -> String {
+fn lacks(terms: MeasureTerms<'_>, record: &MeasureEvidence) -> String {
     let (name, n) = (&terms.measure.name, record.clipped[0].n);
     match record.needs(terms) {
         _ if n == 0 => format!("mean of {name}: no windows yet that count"),

@@ -9,14 +9,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::infer::balanced::{Contrast as Edge, Level};
+use crate::infer::balanced::{Alternative as Edge, BaselineLevel};
 use crate::infer::deff::{Buckets, design_effect_of_means};
 use crate::infer::hx::{Direction, Hx, HxPlan};
-use crate::infer::mean_ratio::{MeanRatio, Sample};
+use crate::infer::mean_ratio::{MeanRatio, WindowMoments};
 use crate::infer::overdispersion::{Contrast, Overdispersion};
 use crate::infer::two_sample::Arm;
 use crate::plan::{GuardPlan, MeasurePlan, Tolerance, Worse};
-use crate::summary::{Amounts, Clip, Measured};
+use crate::summary::{Amounts, Clip, MeasureSummary};
 use crate::verdict::guard::number::{count, e_value, rounded};
 use crate::verdict::guard::window::Pair;
 
@@ -50,7 +50,7 @@ const UNIT: f64 = 1e6;
 
 /// How one measure's evidence is gathered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms<'a> {
+pub(super) struct MeasureTerms<'a> {
     pub(super) guard: &'a GuardPlan,
     pub(super) measure: &'a MeasurePlan,
     /// Its values in the reference, if there is one.
@@ -62,7 +62,7 @@ pub(super) struct Terms<'a> {
 /// What is known about one measure.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Record {
+pub(crate) struct MeasureEvidence {
     clip: Option<Clip>,
     /// The baseline's values in all windows.
     past: Amounts,
@@ -85,7 +85,7 @@ pub(crate) struct Record {
     pub(super) since: Option<Micros>,
 }
 
-impl Terms<'_> {
+impl MeasureTerms<'_> {
     fn plan(self, direction: Direction, share: f64, margin: f64) -> HxPlan {
         let GuardPlan { alpha, beta, planned, windows_min, .. } = *self.guard;
         let alpha = if direction == Direction::Harm { alpha * self.weight * share } else { beta };
@@ -119,7 +119,7 @@ impl Terms<'_> {
     }
 
     /// The candidate's mean that is bet on: beyond the edge by a ratio, or by so many standard deviations.
-    fn worse(self, level: Level, ratio: f64) -> f64 {
+    fn worse(self, level: BaselineLevel, ratio: f64) -> f64 {
         let Edge { above, ratio: edge, shift } = self.edge();
         match self.measure.margin {
             Tolerance::Relative(_) => edge * level.mean * if above { ratio } else { ratio.recip() },
@@ -131,7 +131,7 @@ impl Terms<'_> {
 
     /// The same on the near side of the edge. The nearest bet is that both means are the same, however wide the margin
     /// is.
-    fn no_worse(self, level: Level, ratio: f64) -> f64 {
+    fn no_worse(self, level: BaselineLevel, ratio: f64) -> f64 {
         let Edge { ratio: edge, shift, .. } = self.edge();
         let margins = -libm::log(ratio) / libm::log(NEAREST);
         match self.measure.margin {
@@ -170,9 +170,15 @@ impl Terms<'_> {
     }
 }
 
-impl Record {
+impl MeasureEvidence {
     /// Takes the next window. One whose data is not trusted `proves` nothing for the candidate.
-    pub(super) fn update(&mut self, terms: Terms<'_>, pair: Pair<'_, Measured>, start: Micros, proves: bool) {
+    pub(super) fn update(
+        &mut self,
+        terms: MeasureTerms<'_>,
+        pair: Pair<'_, MeasureSummary>,
+        start: Micros,
+        proves: bool,
+    ) {
         if pair.candidate.amounts.n() == 0 || pair.baseline.amounts.n() == 0 {
             return;
         }
@@ -189,13 +195,19 @@ impl Record {
     }
 
     /// What is predicted of the baseline: as it was, or as the reference says.
-    fn level(&self, terms: Terms<'_>) -> Option<Level> {
+    fn level(&self, terms: MeasureTerms<'_>) -> Option<BaselineLevel> {
         let known = Some(&self.past).filter(|past| past.nonzero() >= LEARNT).or(terms.reference)?;
         let (mean, variance) = known.moments(self.clip?);
-        Some(Level { mean, variance })
+        Some(BaselineLevel { mean, variance })
     }
 
-    fn weigh(&mut self, terms: Terms<'_>, pair: Pair<'_, Measured>, (clip, level): (Clip, Level), proves: bool) {
+    fn weigh(
+        &mut self,
+        terms: MeasureTerms<'_>,
+        pair: Pair<'_, MeasureSummary>,
+        (clip, level): (Clip, BaselineLevel),
+        proves: bool,
+    ) {
         let both = [pair.candidate, pair.baseline];
         let samples = both.map(|measured| sample(&measured.amounts, clip));
         let noise = self.noise.factor(weight(samples), &Overdispersion::default());
@@ -225,7 +237,7 @@ impl Record {
     }
 
     /// Learns how means vary beyond what rows and entities explain.
-    fn vary(&mut self, [candidate, baseline]: [Sample; 2]) {
+    fn vary(&mut self, [candidate, baseline]: [WindowMoments; 2]) {
         let variance = candidate.variance / count(candidate.n) + baseline.variance / count(baseline.n);
         if candidate.nonzero.min(baseline.nonzero) >= RARE_MIN && variance > 0.0 {
             let z = (candidate.mean - baseline.mean) / (variance * self.deff.max(1.0)).sqrt();
@@ -233,9 +245,10 @@ impl Record {
         }
     }
 
-    fn compare_entities(&mut self, both: [&Measured; 2], clip: Clip) {
-        let named =
-            |one: &Measured| one.entities.iter().flat_map(|sizes| sizes.values(clip)).map(|(_, n)| n).sum::<u64>();
+    fn compare_entities(&mut self, both: [&MeasureSummary; 2], clip: Clip) {
+        let named = |one: &MeasureSummary| {
+            one.entities.iter().flat_map(|sizes| sizes.values(clip)).map(|(_, n)| n).sum::<u64>()
+        };
         self.is_measured = both.iter().all(|one| named(one) == one.amounts.n());
         for (arm, measured) in both.into_iter().enumerate() {
             for (bucket, sizes) in (0..).zip(&measured.entities) {
@@ -261,30 +274,30 @@ impl Record {
     }
 
     /// Evidence that it is worse than its margin, or has more values beyond the clip.
-    pub(super) fn harm(&self, terms: Terms<'_>) -> f64 {
+    pub(super) fn harm(&self, terms: MeasureTerms<'_>) -> f64 {
         let e = |hx: &Option<Hx>, plan: &HxPlan| hx.as_ref().map_or(1.0, |hx| e_value(hx.log_e(plan)));
         (1.0 - OF_BEYOND) * e(&self.harm, &terms.harm()) + OF_BEYOND * e(&self.beyond, &terms.beyond())
     }
 
     /// Whether most of that evidence is about values beyond the clip.
-    pub(super) fn is_beyond(&self, terms: Terms<'_>) -> bool {
+    pub(super) fn is_beyond(&self, terms: MeasureTerms<'_>) -> bool {
         let log_e = |hx: &Option<Hx>, plan: &HxPlan| hx.as_ref().map_or(0.0, |hx| hx.log_e(plan));
         log_e(&self.beyond, &terms.beyond()) + libm::log(OF_BEYOND / (1.0 - OF_BEYOND))
             > log_e(&self.harm, &terms.harm())
     }
 
     /// Evidence that it is no worse than its margin.
-    pub(super) fn safe(&self, terms: Terms<'_>) -> f64 {
+    pub(super) fn safe(&self, terms: MeasureTerms<'_>) -> f64 {
         self.safe.as_ref().map_or(1.0, |hx| e_value(hx.log_e(&terms.safe())))
     }
 
     /// Where its values are clipped, once that is known.
-    pub(super) fn clip(&self, terms: Terms<'_>) -> Option<Clip> {
+    pub(super) fn clip(&self, terms: MeasureTerms<'_>) -> Option<Clip> {
         self.clip.or_else(|| terms.clip_beforehand())
     }
 
     /// Shares of values that count as 0 because they are below it, candidate first; none where no value does.
-    pub(super) fn below_zero(&self, terms: Terms<'_>) -> Option<[f64; 2]> {
+    pub(super) fn below_zero(&self, terms: MeasureTerms<'_>) -> Option<[f64; 2]> {
         let share = |arm: usize| count(self.negative[arm]) / count(self.clipped[arm].n.max(1));
         (!terms.is_signed() && !none(&self.negative)).then(|| [share(0), share(1)])
     }
@@ -296,7 +309,7 @@ impl Record {
 
     /// About how many rows of the candidate it takes until it is shown to be within its margin, if it is as the
     /// baseline is; `None` before anything is known.
-    pub(super) fn needs(&self, terms: Terms<'_>) -> Option<f64> {
+    pub(super) fn needs(&self, terms: MeasureTerms<'_>) -> Option<f64> {
         let level = self.level(terms)?;
         let Edge { ratio, shift, .. } = terms.edge();
         let gap = ratio * level.mean + shift - level.mean;
@@ -311,12 +324,12 @@ fn none(counts: &[u64; 2]) -> bool {
     *counts == [0, 0]
 }
 
-fn sample(amounts: &Amounts, clip: Clip) -> Sample {
+fn sample(amounts: &Amounts, clip: Clip) -> WindowMoments {
     let (mean, variance) = amounts.moments(clip);
-    Sample { n: amounts.n(), nonzero: amounts.nonzero(), mean, variance }
+    WindowMoments { n: amounts.n(), nonzero: amounts.nonzero(), mean, variance }
 }
 
 /// What the contrast of two samples is worth.
-fn weight([candidate, baseline]: [Sample; 2]) -> f64 {
+fn weight([candidate, baseline]: [WindowMoments; 2]) -> f64 {
     count(candidate.n) * count(baseline.n) / count((candidate.n + baseline.n).max(1))
 }

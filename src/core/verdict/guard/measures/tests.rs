@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sim::Rng;
-use crate::summary::Measured;
+use crate::summary::MeasureSummary;
 use crate::verdict::guard::tests::judged;
 
 fn tokens(margin: Tolerance, worse: Worse) -> GuardPlan {
@@ -10,16 +10,16 @@ fn tokens(margin: Tolerance, worse: Worse) -> GuardPlan {
     GuardPlan { measures: vec![measure], design_effect: 1.0, ..GuardPlan::default() }
 }
 
-fn window(rng: &mut Rng, n: u64, law: &dyn Fn(&mut Rng) -> f64) -> Measured {
-    let mut measured = Measured::default();
+fn window(rng: &mut Rng, n: u64, law: &dyn Fn(&mut Rng) -> f64) -> MeasureSummary {
+    let mut measured = MeasureSummary::default();
     (0..n).for_each(|_| measured.update(law(rng), None));
     measured
 }
 
 /// What is said after so many windows of these laws, the candidate's first.
-fn after(guard: &GuardPlan, windows: u32, laws: [&dyn Fn(&mut Rng) -> f64; 2]) -> (Verdict, Vec<Record>) {
+fn after(guard: &GuardPlan, windows: u32, laws: [&dyn Fn(&mut Rng) -> f64; 2]) -> (Verdict, Vec<MeasureEvidence>) {
     let (rng, this) = (&mut Rng::new(3), Measures { references: vec![None] });
-    let mut records = vec![Record::default()];
+    let mut records = vec![MeasureEvidence::default()];
     for _ in 0..windows {
         let [candidate, baseline] = laws.map(|law| window(rng, 500, law));
         let terms = this.all(guard).next().expect("one measure");
@@ -93,13 +93,13 @@ fn harm_beyond_the_clip_alone_is_found_by_its_share() {
 }
 
 /// What is known of users who come back, every so many of whose rows name them.
-fn of_users(guard: &GuardPlan, named_one_of: u64) -> Record {
+fn of_users(guard: &GuardPlan, named_one_of: u64) -> MeasureEvidence {
     let (rng, this) = (&mut Rng::new(9), Measures { references: vec![None] });
     let users: Vec<f64> = (0..200).map(|_| libm::exp(rng.normal())).collect();
-    let mut record = Record::default();
+    let mut record = MeasureEvidence::default();
     for _ in 0..20 {
         let mut draw = |first: u64| {
-            let mut measured = Measured::default();
+            let mut measured = MeasureSummary::default();
             for _ in 0..500 {
                 let user = first + rng.bits() % 100;
                 let level = users[usize::try_from(user).expect("few users")];

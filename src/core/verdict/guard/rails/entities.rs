@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::infer::deff::{Buckets, design_effect, design_effect_of_means};
 use crate::plan::GuardPlan;
-use crate::summary::entity::{Answered, Asked};
+use crate::summary::entity::{Answered, RequestCounts};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::number::{count, rounded};
 use crate::verdict::guard::rails::rail::Rail;
@@ -79,7 +79,7 @@ impl Alike {
         self.known.0 = !pair.candidate.entities.is_empty() && !pair.baseline.entities.is_empty();
         for (arm, traffic) in [pair.candidate, pair.baseline].into_iter().enumerate() {
             for (bucket, asked) in (0..).zip(&traffic.entities) {
-                let Asked { requests, errors, rejected, timed, steps, steps_sq } = *asked;
+                let RequestCounts { requests, errors, rejected, timed, steps, steps_sq } = *asked;
                 self.failed[arm].add(bucket, requests, signed(errors));
                 self.rejected[arm].add(bucket, requests, signed(rejected));
                 self.steps.add(arm, bucket, timed, (signed(steps), count(steps_sq)));

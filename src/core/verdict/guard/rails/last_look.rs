@@ -14,11 +14,11 @@ use crate::infer::two_sample::{Arm, standardised};
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
 use crate::verdict::finding::Verdict;
-use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
+use crate::verdict::guard::rails::rail::{Hypothesis, Rail, SLOW, Thresholds};
 use crate::verdict::guard::window::Pair;
 
 /// What is asked, in the order of the series.
-const ASKED: [Asked; 2] = [Asked::Margin, Asked::NoMargin];
+const ASKED: [Hypothesis; 2] = [Hypothesis::Margin, Hypothesis::NoMargin];
 
 /// What is known before the look, and what it found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -74,8 +74,8 @@ impl LastLook {
     }
 
     /// Whether it found the candidate worse.
-    pub(crate) fn found(&self, asked: Asked) -> bool {
-        self.taken.is_some_and(|taken| taken[usize::from(asked == Asked::NoMargin)] >= 1.0)
+    pub(crate) fn found(&self, asked: Hypothesis) -> bool {
+        self.taken.is_some_and(|taken| taken[usize::from(asked == Hypothesis::NoMargin)] >= 1.0)
     }
 
     /// Writes its lines of the error budget: one over the p-value stands for the evidence.
@@ -136,18 +136,18 @@ mod tests {
 
     #[test]
     fn it_is_taken_once_and_at_the_end() {
-        assert!(!after(39, 14, 10).found(Asked::NoMargin));
+        assert!(!after(39, 14, 10).found(Hypothesis::NoMargin));
         let look = after(40, 14, 10);
-        assert!(look.found(Asked::NoMargin));
+        assert!(look.found(Hypothesis::NoMargin));
         assert_eq!(after(100, 14, 10), look);
-        assert!(!after(40, 10, 10).found(Asked::NoMargin));
+        assert!(!after(40, 10, 10).found(Hypothesis::NoMargin));
     }
 
     #[test]
     fn what_is_within_the_margin_is_only_worse_at_all() {
         let look = after(40, 110, 100);
-        assert!(look.found(Asked::NoMargin) && !look.found(Asked::Margin));
-        assert!(after(40, 150, 100).found(Asked::Margin));
+        assert!(look.found(Hypothesis::NoMargin) && !look.found(Hypothesis::Margin));
+        assert!(after(40, 150, 100).found(Hypothesis::Margin));
         let mut verdict = Verdict::default();
         look.account(&GuardPlan { final_look: true, ..GuardPlan::default() }, &mut verdict);
         let acts: Vec<bool> = verdict.ledger.iter().map(|line| line.e_value >= line.threshold).collect();

@@ -12,12 +12,12 @@ pub(crate) mod record;
 mod ruling;
 pub(crate) mod watch;
 
-use crate::plan::{GuardPlan, Plan, Role, Task};
+use crate::plan::{ColumnRole, GuardPlan, Plan, Task};
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::account::Account;
-use crate::verdict::guard::rails::watch::{Rails, Watched};
+use crate::verdict::guard::rails::watch::{RailMemory, Rails};
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::window::Shown;
 use crate::verdict::words::{percent, tells_failures};
@@ -31,7 +31,7 @@ const CONTAIN_AT_END: Account =
 const SAFE: Account = Account::speaking_for("safe", "no worse than its margins");
 
 impl Guard for Rails {
-    type Memory = Watched;
+    type Memory = RailMemory;
     const ACCOUNTS: &'static [Account] = &[ROLLBACK, CONTAIN, ROLLBACK_AT_END, CONTAIN_AT_END, SAFE];
 
     fn new(plan: &Plan, guard: &GuardPlan) -> Self {
@@ -57,7 +57,7 @@ impl Guard for Rails {
         let has_entity = plan.sources.iter().any(|source| source.mapping.entity.is_some());
         let spots = [
             (!tells_failures(plan)).then(|| "errors: no source has `status` or `error`".to_owned()),
-            plan.columns.index_of(Role::Latency).is_none().then(|| "latency: no source has `latency`".to_owned()),
+            plan.columns.index_of(ColumnRole::Latency).is_none().then(|| "latency: no source has `latency`".to_owned()),
             (!has_entity).then(|| {
                 let effect = guard.design_effect;
                 format!(
@@ -68,15 +68,15 @@ impl Guard for Rails {
         spots.into_iter().flatten().collect()
     }
 
-    fn traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
+    fn traffic(&self, watched: &mut RailMemory, shown: &Shown<'_, '_, Traffic>) {
         self.take_traffic(watched, shown);
     }
 
-    fn labels(&self, watched: &mut Watched, shown: &Shown<'_, '_, Quality>) {
+    fn labels(&self, watched: &mut RailMemory, shown: &Shown<'_, '_, Quality>) {
         self.take_labels(watched, shown.both, !shown.scene.judged.trust.is_untrusted());
     }
 
-    fn rule(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    fn rule(&self, watched: &mut RailMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         self.weigh(watched, scene, verdict);
     }
 }
@@ -91,7 +91,7 @@ fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
             percent(*negligible)
         ));
     }
-    if plan.columns.index_of(Role::Latency).is_some() {
+    if plan.columns.index_of(ColumnRole::Latency).is_some() {
         margins.push(format!(
             "it is slower by more than {} at its median, 90th or 99th percentile",
             percent(guard.latency)

@@ -15,7 +15,7 @@ use crate::infer::two_sample::Arm;
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
 use crate::verdict::guard::number::count;
-use crate::verdict::guard::rails::rail::{Asked, Rail, SLOW, Thresholds};
+use crate::verdict::guard::rails::rail::{Hypothesis, Rail, SLOW, Thresholds};
 use crate::verdict::guard::window::Pair;
 
 /// How quickly a history's thresholds follow the version.
@@ -31,7 +31,7 @@ pub(crate) struct History {
 
 /// How two versions wander around each other: failures, and latency at three quantiles.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Noise {
+pub(crate) struct RailNoise {
     failed: Overdispersion,
     slow: [Overdispersion; 3],
 }
@@ -60,11 +60,11 @@ impl History {
     }
 }
 
-impl Noise {
+impl RailNoise {
     /// Takes the next window.
     pub(crate) fn update(&mut self, guard: &GuardPlan, pair: Pair<'_, Traffic>, thresholds: &Thresholds) {
         let contrast = |rail: Rail, rate: Option<f64>| {
-            let (candidate, baseline) = rail.traffic(guard, Asked::NoMargin, pair, thresholds)?;
+            let (candidate, baseline) = rail.traffic(guard, Hypothesis::NoMargin, pair, thresholds)?;
             Contrast::of(candidate, baseline, rate)
         };
         contrast(Rail::Failed, None).into_iter().for_each(|contrast| self.failed.update(contrast));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn latency_that_wanders_is_known_from_history_and_then_from_both_versions() {
-        let (mut rng, mut history, mut noise) = (Rng::new(11), History::default(), Noise::default());
+        let (mut rng, mut history, mut noise) = (Rng::new(11), History::default(), RailNoise::default());
         (0..50).for_each(|_| {
             let level = 0.25 * rng.normal();
             history.update(&window(&mut rng, level));
@@ -120,7 +120,7 @@ mod tests {
         let mut thresholds = Thresholds::default();
         let same = (window(&mut rng, 0.0), window(&mut rng, 0.0));
         let pair = Pair { candidate: &same.0, baseline: &same.1 };
-        let factor = |noise: &Noise, q| noise.factor(Rail::Slow(q), pair, &history);
+        let factor = |noise: &RailNoise, q| noise.factor(Rail::Slow(q), pair, &history);
         assert!(factor(&noise, 0) > 4.0 && factor(&noise, 2) > 4.0, "{} {}", factor(&noise, 0), factor(&noise, 2));
         assert!((noise.factor(Rail::Failed, pair, &history) - 1.0).abs() < 1e-12);
         // The noise turns out to be the world's: both versions have it at once.

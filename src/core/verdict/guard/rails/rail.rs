@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::infer::two_sample::Arm;
-use crate::plan::{GuardPlan, Plan, QualityPlan, Role, Task};
+use crate::plan::{ColumnRole, GuardPlan, Plan, QualityPlan, Task};
 use crate::reason::ReasonCode;
 use crate::summary::magnitude::steps_of_ratio;
 use crate::summary::{Quality, Traffic};
@@ -47,7 +47,7 @@ pub(crate) enum Rail {
 
 /// What is asked of a pair of arms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Hypothesis {
     /// Whether the candidate is worse than its margin.
     Margin,
     /// Whether it is worse at all.
@@ -73,7 +73,7 @@ pub(crate) fn rails(plan: &Plan) -> Vec<(Rail, f64)> {
     };
     let mut families = vec![of_failures];
     let even = |rail: fn(usize) -> Rail, n: usize| (0..n).map(|q| (rail(q), 1.0 / float(n))).collect();
-    if plan.columns.index_of(Role::Latency).is_some() {
+    if plan.columns.index_of(ColumnRole::Latency).is_some() {
         families.push(even(Rail::Slow, SLOW.len()));
     }
     let has_scores = plan.quality.as_ref().is_some_and(QualityPlan::has_scores);
@@ -108,7 +108,7 @@ impl Rail {
     }
 
     /// What the shares are shares of, for people: `candidate` against `baseline`.
-    pub(crate) fn describe(self, guard: &GuardPlan, asked: Asked, candidate: f64, baseline: f64) -> String {
+    pub(crate) fn describe(self, guard: &GuardPlan, asked: Hypothesis, candidate: f64, baseline: f64) -> String {
         let quantile = |q: usize| ["median", "90th percentile", "99th percentile"][q];
         let (of, beyond) = match self {
             Self::Failed => ("failed requests", None),
@@ -119,10 +119,10 @@ impl Rail {
         };
         let Some(quantile) = beyond else { return format!("{of} {candidate:.4} against {baseline:.4}") };
         match asked {
-            Asked::NoMargin => {
+            Hypothesis::NoMargin => {
                 format!("{candidate:.4} of its {of} beyond the baseline's {quantile}, {baseline:.4} of the baseline's")
             }
-            Asked::Margin => format!(
+            Hypothesis::Margin => format!(
                 "{candidate:.4} of its {of} beyond {} times the baseline's {quantile}, {baseline:.4} of the \
                  baseline's beyond it",
                 self.margin(guard)
@@ -146,10 +146,10 @@ impl Rail {
     }
 
     /// The ratio of shares on the edge of the null. A margin on a threshold's scale is in the threshold.
-    pub(crate) fn ratio(self, guard: &GuardPlan, asked: Asked) -> f64 {
+    pub(crate) fn ratio(self, guard: &GuardPlan, asked: Hypothesis) -> f64 {
         match (self, asked) {
-            (Self::Failed | Self::Rejected, Asked::Margin) => guard.errors,
-            (Self::Loss, Asked::Margin) => guard.loss,
+            (Self::Failed | Self::Rejected, Hypothesis::Margin) => guard.errors,
+            (Self::Loss, Hypothesis::Margin) => guard.loss,
             _ => 1.0,
         }
     }
@@ -167,7 +167,7 @@ impl Rail {
     pub(crate) fn traffic(
         self,
         guard: &GuardPlan,
-        asked: Asked,
+        asked: Hypothesis,
         pair: Pair<'_, Traffic>,
         thresholds: &Thresholds,
     ) -> Option<(Arm, Arm)> {
@@ -180,7 +180,7 @@ impl Rail {
             Self::Rejected => share(&|traffic| traffic.rates.rejected),
             Self::Slow(q) => {
                 let bound = thresholds.slow_ms?[q];
-                let moved = if asked == Asked::Margin { bound * (1.0 + guard.latency) } else { bound };
+                let moved = if asked == Hypothesis::Margin { bound * (1.0 + guard.latency) } else { bound };
                 let arm = |traffic: &Traffic, bound: f64| {
                     let (slower, n) = traffic.slower_than(bound);
                     Arm { n, x: count(slower) }
@@ -195,14 +195,14 @@ impl Rail {
     pub(crate) fn labels(
         self,
         guard: &GuardPlan,
-        asked: Asked,
+        asked: Hypothesis,
         pair: Pair<'_, Quality>,
         thresholds: &Thresholds,
     ) -> Option<(Arm, Arm)> {
         match self {
             Self::Off(q) => {
                 let bound = floor(thresholds.off?[q]);
-                let shift = if asked == Asked::Margin { steps_of_ratio(guard.loss) } else { 0 };
+                let shift = if asked == Hypothesis::Margin { steps_of_ratio(guard.loss) } else { 0 };
                 let arm = |quality: &Quality, bound: i32| Arm {
                     n: quality.sizes.n(),
                     x: count(quality.sizes.n_above(bound)),

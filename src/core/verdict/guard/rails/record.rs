@@ -19,7 +19,7 @@ use crate::infer::interval::RateRatio;
 use crate::infer::two_sample::{Arm, log_e_margin};
 use crate::plan::GuardPlan;
 use crate::verdict::guard::number::{count, e_value, float};
-use crate::verdict::guard::rails::rail::{Asked, Rail};
+use crate::verdict::guard::rails::rail::{Hypothesis, Rail};
 
 /// Share of the evidence of safety that goes to "negligible".
 /// Origin: choice; the word is told beside a permission and grants none.
@@ -33,7 +33,7 @@ pub(crate) type Arms = (Arm, Arm);
 
 /// How one guardrail's evidence is gathered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms<'a> {
+pub(crate) struct RailTerms<'a> {
     pub(crate) guard: &'a GuardPlan,
     pub(crate) rail: Rail,
     /// Share of the error budget.
@@ -42,9 +42,9 @@ pub(crate) struct Terms<'a> {
     pub(crate) windows_min: u32,
 }
 
-impl Terms<'_> {
+impl RailTerms<'_> {
     /// Caps are set for the level at which this guardrail alone would decide.
-    fn plan(self, direction: Direction, asked: Asked) -> HxPlan {
+    fn plan(self, direction: Direction, asked: Hypothesis) -> HxPlan {
         let alpha =
             if direction == Direction::Harm { self.guard.alpha_always() * self.weight } else { self.guard.beta };
         let Self { guard, rail, windows_min, .. } = self;
@@ -54,7 +54,7 @@ impl Terms<'_> {
 
 /// What is known about one guardrail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct RailEvidence {
     harm: Hx,
     worse: Hx,
     safe: Hx,
@@ -63,15 +63,15 @@ pub(crate) struct Record {
     negligible: f64,
     deff: f64,
     /// At the margin's threshold.
-    pub(crate) tally: Tally,
+    pub(crate) tally: ArmCounts,
     /// At the threshold without a margin, where the margin is on its scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    no_margin: Option<Tally>,
+    no_margin: Option<ArmCounts>,
 }
 
 /// Counts so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Tally {
+pub(crate) struct ArmCounts {
     pub(crate) candidate: Arm,
     pub(crate) baseline: Arm,
     /// The candidate's rate over the baseline's, every window on its own.
@@ -79,25 +79,25 @@ pub(crate) struct Tally {
     pub(crate) windows: u32,
 }
 
-impl Record {
-    pub(crate) fn new(terms: Terms<'_>) -> Self {
+impl RailEvidence {
+    pub(crate) fn new(terms: RailTerms<'_>) -> Self {
         let hx = |direction, asked| Hx::new(&terms.plan(direction, asked));
         Self {
-            harm: hx(Direction::Harm, Asked::Margin),
-            worse: hx(Direction::Harm, Asked::NoMargin),
-            safe: hx(Direction::Safety, Asked::Margin),
+            harm: hx(Direction::Harm, Hypothesis::Margin),
+            worse: hx(Direction::Harm, Hypothesis::NoMargin),
+            safe: hx(Direction::Safety, Hypothesis::Margin),
             again: None,
             negligible: 0.0,
             deff: 1.0,
-            tally: Tally::default(),
+            tally: ArmCounts::default(),
             no_margin: None,
         }
     }
 
     /// The counts that tell whether it is worse: than its margin, or at all.
-    pub(crate) fn counts(&self, asked: Asked) -> &Tally {
+    pub(crate) fn counts(&self, asked: Hypothesis) -> &ArmCounts {
         match (asked, &self.no_margin) {
-            (Asked::NoMargin, Some(counts)) => counts,
+            (Hypothesis::NoMargin, Some(counts)) => counts,
             _ => &self.tally,
         }
     }
@@ -107,14 +107,14 @@ impl Record {
     /// nothing for the candidate.
     pub(crate) fn update(
         &mut self,
-        terms: Terms<'_>,
+        terms: RailTerms<'_>,
         (margin, no_margin): (Arms, Arms),
         (deff, noise): (f64, f64),
         proves: bool,
     ) {
-        let safety = terms.plan(Direction::Safety, Asked::Margin);
-        self.harm.update(&terms.plan(Direction::Harm, Asked::Margin), margin.0, margin.1, deff, noise);
-        self.worse.update(&terms.plan(Direction::Harm, Asked::NoMargin), no_margin.0, no_margin.1, deff, noise);
+        let safety = terms.plan(Direction::Safety, Hypothesis::Margin);
+        self.harm.update(&terms.plan(Direction::Harm, Hypothesis::Margin), margin.0, margin.1, deff, noise);
+        self.worse.update(&terms.plan(Direction::Harm, Hypothesis::NoMargin), no_margin.0, no_margin.1, deff, noise);
         if proves {
             self.safe.update(&safety, margin.0, margin.1, deff, noise);
             if let Some(again) = &mut self.again {
@@ -131,14 +131,14 @@ impl Record {
     }
 
     /// `ln e` that it is worse: than its margin, or at all.
-    pub(crate) fn log_e(&self, terms: Terms<'_>, asked: Asked) -> f64 {
-        let hx = if asked == Asked::Margin { &self.harm } else { &self.worse };
+    pub(crate) fn log_e(&self, terms: RailTerms<'_>, asked: Hypothesis) -> f64 {
+        let hx = if asked == Hypothesis::Margin { &self.harm } else { &self.worse };
         hx.log_e(&terms.plan(Direction::Harm, asked))
     }
 
     /// Evidence that it is no worse than its margin, or negligible.
-    pub(crate) fn safe(&self, terms: Terms<'_>) -> f64 {
-        let safe = e_value(self.safe.log_e(&terms.plan(Direction::Safety, Asked::Margin)));
+    pub(crate) fn safe(&self, terms: RailTerms<'_>) -> f64 {
+        let safe = e_value(self.safe.log_e(&terms.plan(Direction::Safety, Hypothesis::Margin)));
         if !terms.rail.may_be_negligible() {
             return safe;
         }
@@ -146,8 +146,8 @@ impl Record {
     }
 
     /// Starts to gather evidence of safety anew.
-    pub(crate) fn doubt(&mut self, terms: Terms<'_>) {
-        self.again.get_or_insert_with(|| Hx::new(&terms.plan(Direction::Safety, Asked::Margin)));
+    pub(crate) fn doubt(&mut self, terms: RailTerms<'_>) {
+        self.again.get_or_insert_with(|| Hx::new(&terms.plan(Direction::Safety, Hypothesis::Margin)));
     }
 
     pub(crate) fn trust(&mut self) {
@@ -155,8 +155,8 @@ impl Record {
     }
 
     /// Whether it was shown to be within its margin since doubt began.
-    pub(crate) fn is_refuted(&self, terms: Terms<'_>) -> bool {
-        let safety = terms.plan(Direction::Safety, Asked::Margin);
+    pub(crate) fn is_refuted(&self, terms: RailTerms<'_>) -> bool {
+        let safety = terms.plan(Direction::Safety, Hypothesis::Margin);
         self.again.as_ref().is_some_and(|again| again.log_e(&safety) >= safety.threshold())
     }
 
@@ -166,10 +166,10 @@ impl Record {
 
     /// About how many events of the candidate it takes to show that it is safe, if both versions go on alike: the
     /// evidence that is asked for over the best bet's mean gain per event. `None` where going on would not show it.
-    pub(crate) fn needs(&self, terms: Terms<'_>) -> Option<f64> {
-        let Tally { candidate, baseline, .. } = self.tally;
+    pub(crate) fn needs(&self, terms: RailTerms<'_>) -> Option<f64> {
+        let ArmCounts { candidate, baseline, .. } = self.tally;
         let pooled = candidate.plus(baseline);
-        let margin = terms.rail.ratio(terms.guard, Asked::Margin);
+        let margin = terms.rail.ratio(terms.guard, Hypothesis::Margin);
         let alike = |arm: Arm| Arm { n: arm.n, x: count(arm.n) * pooled.x / count(pooled.n.max(1)) };
         // Where the margin lies in the threshold, versions that are alike have different shares beyond it.
         let arms = if margin > 1.0 { (alike(candidate), alike(baseline)) } else { (candidate, baseline) };
@@ -184,7 +184,7 @@ impl Record {
     }
 }
 
-impl Tally {
+impl ArmCounts {
     /// Takes the counts of a window.
     pub(crate) fn add(&mut self, (candidate, baseline): Arms) {
         self.candidate = self.candidate.plus(candidate);
@@ -206,11 +206,11 @@ mod tests {
     /// Evidence after windows in which both versions fail alike, or the candidate more often.
     fn after(failures: f64, proves: bool) -> (f64, f64) {
         let guard = GuardPlan::default();
-        let terms = Terms { guard: &guard, rail: Rail::Failed, weight: 1.0, windows_min: 3 };
-        let mut record = Record::new(terms);
+        let terms = RailTerms { guard: &guard, rail: Rail::Failed, weight: 1.0, windows_min: 3 };
+        let mut record = RailEvidence::new(terms);
         let arms = (Arm { n: 2_000, x: failures }, Arm { n: 2_000, x: 40.0 });
         (0..60).for_each(|_| record.update(terms, (arms, arms), (1.0, 1.0), proves));
-        (record.safe(terms), record.log_e(terms, Asked::Margin))
+        (record.safe(terms), record.log_e(terms, Hypothesis::Margin))
     }
 
     #[test]

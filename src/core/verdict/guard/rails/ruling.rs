@@ -20,8 +20,8 @@ use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Finding, Verdict};
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rails::rail::Asked;
-use crate::verdict::guard::rails::watch::{Rails, Watch, Watched};
+use crate::verdict::guard::rails::rail::Hypothesis;
+use crate::verdict::guard::rails::watch::{RailMemory, Rails, ViewRail};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::words;
 
@@ -41,35 +41,35 @@ const RARE_MIN: f64 = 20.0;
 
 impl Rails {
     /// Adds what all evidence so far calls for.
-    pub(super) fn weigh(&self, watched: &mut Watched, scene: Scene<'_, '_>, verdict: &mut Verdict) {
+    pub(super) fn weigh(&self, watched: &mut RailMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let (alpha, enough) = (self.guard.alpha_always(), 1.0 / self.guard.alpha_always());
-        let [harm, worse] = [Asked::Margin, Asked::NoMargin].map(|asked| self.total(watched, asked));
+        let [harm, worse] = [Hypothesis::Margin, Hypothesis::NoMargin].map(|asked| self.total(watched, asked));
         verdict.spend(ROLLBACK, "", alpha, harm);
         verdict.spend(CONTAIN, "", alpha, worse);
         watched.last_look.account(&self.guard, verdict);
-        let harmful = harm >= enough || watched.last_look.found(Asked::Margin);
-        let worsened = worse >= enough || watched.last_look.found(Asked::NoMargin);
+        let harmful = harm >= enough || watched.last_look.found(Hypothesis::Margin);
+        let worsened = worse >= enough || watched.last_look.found(Hypothesis::NoMargin);
         let suspicious = harmful || worsened || harm.max(worse) >= SUSPICION * enough;
         if harmful || worsened || !suspicious {
             self.remember(watched, suspicious);
         }
         verdict.suspicious |= suspicious;
         if harmful {
-            self.find(Action::Rollback, watched, scene, verdict, Asked::Margin);
+            self.find(Action::Rollback, watched, scene, verdict, Hypothesis::Margin);
             verdict.cleared = false;
         } else if suspicious {
-            let standing = self.standing(watched, Asked::NoMargin);
+            let standing = self.standing(watched, Hypothesis::NoMargin);
             let refuted = standing.iter().take(NAMED_MAX).all(|watch| watch.record.is_refuted(watch.terms));
             if worsened {
                 let action = if refuted { Action::Warn } else { Action::Contain };
-                self.find(action, watched, scene, verdict, Asked::NoMargin);
+                self.find(action, watched, scene, verdict, Hypothesis::NoMargin);
             }
             verdict.cleared &= refuted;
         }
         self.rule_safety(watched, verdict);
     }
 
-    fn rule_safety(&self, watched: &Watched, verdict: &mut Verdict) {
+    fn rule_safety(&self, watched: &RailMemory, verdict: &mut Verdict) {
         let enough = 1.0 / self.guard.beta;
         let least = self.required(watched).map(|watch| watch.record.safe(watch.terms)).fold(f64::INFINITY, f64::min);
         let complete = self.is_complete(watched);
@@ -80,19 +80,26 @@ impl Rails {
     }
 
     /// The guardrails that stand out, first the one that contributes most, of which the first few are named.
-    fn standing<'a>(&'a self, watched: &'a Watched, asked: Asked) -> Vec<Watch<'a>> {
-        let all: Vec<Watch<'a>> = self.watches(watched).collect();
+    fn standing<'a>(&'a self, watched: &'a RailMemory, asked: Hypothesis) -> Vec<ViewRail<'a>> {
+        let all: Vec<ViewRail<'a>> = self.watches(watched).collect();
         let log_e: Vec<f64> = all.iter().map(|watch| watch.log_e(asked)).collect();
         let weights: Vec<f64> = all.iter().map(|watch| watch.terms.weight).collect();
         named(&log_e, &weights).into_iter().map(|place| all[place]).collect()
     }
 
-    fn find(&self, action: Action, watched: &Watched, scene: Scene<'_, '_>, verdict: &mut Verdict, asked: Asked) {
-        let is_own = |watch: &Watch<'_>| scene.judged.order.1.speaks_of(watch.terms.rail.metric());
-        let standing: Vec<Watch<'_>> = self.standing(watched, asked).into_iter().filter(is_own).collect();
+    fn find(
+        &self,
+        action: Action,
+        watched: &RailMemory,
+        scene: Scene<'_, '_>,
+        verdict: &mut Verdict,
+        asked: Hypothesis,
+    ) {
+        let is_own = |watch: &ViewRail<'_>| scene.judged.order.1.speaks_of(watch.terms.rail.metric());
+        let standing: Vec<ViewRail<'_>> = self.standing(watched, asked).into_iter().filter(is_own).collect();
         let (named, more) = standing.split_at(standing.len().min(NAMED_MAX));
         let Some(first) = named.first() else { return };
-        let evidence = |watch: &Watch<'_>| Evidence {
+        let evidence = |watch: &ViewRail<'_>| Evidence {
             e_value: Some(e_value(watch.log_e(asked))),
             flags: flags(watched, watch),
             ..watch.evidence(scene, asked)
@@ -121,9 +128,9 @@ fn named(log_e: &[f64], weights: &[f64]) -> Vec<usize> {
 }
 
 /// A clause for each guardrail. Where one stands for all traffic, its segments are only named beside it.
-fn clauses(named: &[Watch<'_>], asked: Asked) -> Vec<String> {
-    let has_own = |watch: &&Watch<'_>| !named.iter().any(|one| one.holds_part(watch));
-    let clause = |watch: &Watch<'_>| {
+fn clauses(named: &[ViewRail<'_>], asked: Hypothesis) -> Vec<String> {
+    let has_own = |watch: &&ViewRail<'_>| !named.iter().any(|one| one.holds_part(watch));
+    let clause = |watch: &ViewRail<'_>| {
         let parts = named.iter().filter(|one| watch.holds_part(one));
         let parts: Vec<String> = parts.map(|one| format!("{}{}", one.segment, one.times(asked, " "))).collect();
         let own = watch.describe(asked);
@@ -132,7 +139,7 @@ fn clauses(named: &[Watch<'_>], asked: Asked) -> Vec<String> {
     named.iter().filter(has_own).map(clause).collect()
 }
 
-fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<NameOf<Remark>> {
+fn flags(watched: &RailMemory, watch: &ViewRail<'_>) -> Vec<NameOf<Remark>> {
     let assumed = !watched.alike.is_measured(watch.terms.rail);
     let effect = format!("design_effect_{:.1}", watch.record.deff());
     let ratio = watch.record.tally.ratio.value().filter(|_| watch.terms.rail.is_mean());
@@ -145,9 +152,9 @@ fn flags(watched: &Watched, watch: &Watch<'_>) -> Vec<NameOf<Remark>> {
     flags.into_iter().flatten().collect()
 }
 
-impl Watch<'_> {
+impl ViewRail<'_> {
     /// `ln e` that it is worse: than its margin, or at all.
-    pub(crate) fn log_e(&self, asked: Asked) -> f64 {
+    pub(crate) fn log_e(&self, asked: Hypothesis) -> f64 {
         self.record.log_e(self.terms, asked)
     }
 
@@ -162,13 +169,13 @@ impl Watch<'_> {
     }
 
     /// How many times the baseline version's the candidate's share is, where that is known.
-    fn times(&self, asked: Asked, before: &str) -> String {
+    fn times(&self, asked: Hypothesis, before: &str) -> String {
         let ratio = self.record.counts(asked).ratio.value();
         ratio.map_or(String::new(), |ratio| format!("{before}x{ratio:.2}"))
     }
 
     /// One clause that says what both versions did.
-    fn describe(&self, asked: Asked) -> String {
+    fn describe(&self, asked: Hypothesis) -> String {
         let Self { terms, record, .. } = self;
         let tally = record.counts(asked);
         let what = terms.rail.describe(terms.guard, asked, tally.candidate.rate(), tally.baseline.rate());
@@ -180,7 +187,7 @@ impl Watch<'_> {
     /// Rates and losses are those of all windows so far, held against the baseline version's times the margin. Of
     /// latency and absolute errors only shares beyond a threshold can be added up over windows: their ratio stands here
     /// until the newest window's quantile or error takes its place (`published`).
-    fn evidence(&self, scene: Scene<'_, '_>, asked: Asked) -> Evidence {
+    fn evidence(&self, scene: Scene<'_, '_>, asked: Hypothesis) -> Evidence {
         let Self { terms, record, segment, since } = *self;
         let (tally, margin) = (record.counts(asked), terms.rail.margin(terms.guard));
         let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
@@ -234,24 +241,24 @@ mod tests {
     use crate::infer::two_sample::Arm;
     use crate::plan::GuardPlan;
     use crate::verdict::guard::rails::rail::Rail;
-    use crate::verdict::guard::rails::record::{Record, Terms};
+    use crate::verdict::guard::rails::record::{RailEvidence, RailTerms};
 
     #[test]
     fn who_is_slower_within_its_margin_is_told_by_what_is_slower() {
         let guard = GuardPlan::default();
-        let terms = Terms { guard: &guard, rail: Rail::Slow(0), weight: 1.0, windows_min: 3 };
-        let mut record = Record::new(terms);
+        let terms = RailTerms { guard: &guard, rail: Rail::Slow(0), weight: 1.0, windows_min: 3 };
+        let mut record = RailEvidence::new(terms);
         let of = |x: f64| Arm { n: 1_000, x };
         let arms = ((of(460.0), of(500.0)), (of(550.0), of(500.0)));
         (0..2).for_each(|_| record.update(terms, arms, (1.0, 1.0), true));
-        let watch = Watch { terms, record: &record, segment: "", since: None };
+        let watch = ViewRail { terms, record: &record, segment: "", since: None };
         assert_eq!(
-            watch.describe(Asked::NoMargin),
+            watch.describe(Hypothesis::NoMargin),
             "latency_p50 (0.5500 of its answers beyond the baseline's median, 0.5000 of the baseline's, x1.10, over \
              all 2 windows so far; margin x1.1)"
         );
         assert_eq!(
-            watch.describe(Asked::Margin),
+            watch.describe(Hypothesis::Margin),
             "latency_p50 (0.4600 of its answers beyond 1.1 times the baseline's median, 0.5000 of the baseline's \
              beyond it, x0.92, over all 2 windows so far; margin x1.1)"
         );

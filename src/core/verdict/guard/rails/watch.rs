@@ -23,9 +23,9 @@ use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::number::e_value;
 use crate::verdict::guard::rails::entities::Alike;
 use crate::verdict::guard::rails::last_look::LastLook;
-use crate::verdict::guard::rails::noise::{History, Noise};
-use crate::verdict::guard::rails::rail::{Asked, Rail, Thresholds, rails};
-use crate::verdict::guard::rails::record::{Arms, Record, Terms};
+use crate::verdict::guard::rails::noise::{History, RailNoise};
+use crate::verdict::guard::rails::rail::{Hypothesis, Rail, Thresholds, rails};
+use crate::verdict::guard::rails::record::{Arms, RailEvidence, RailTerms};
 use crate::verdict::guard::window::{Both, Learnt, Pair, Shown};
 
 /// Segments that wait for a place: a bound on state only.
@@ -43,15 +43,15 @@ pub(crate) struct Rails {
 
 /// What is known about all of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Watched {
+pub(crate) struct RailMemory {
     pub(crate) alike: Alike,
     pub(crate) last_look: LastLook,
-    all: View,
-    segments: BTreeMap<String, View>,
+    all: ViewRails,
+    segments: BTreeMap<String, ViewRails>,
     waiting: BTreeMap<String, u64>,
 }
 
-impl Watched {
+impl RailMemory {
     /// Notes when the first window of every view began.
     fn begin(&mut self, start: Micros) {
         let views = std::iter::once(&mut self.all).chain(self.segments.values_mut());
@@ -63,10 +63,10 @@ impl Watched {
 
 /// Guardrails of one view.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct View {
-    records: Vec<Record>,
+struct ViewRails {
+    records: Vec<RailEvidence>,
     thresholds: Thresholds,
-    noise: Noise,
+    noise: RailNoise,
     /// Start of the first window.
     #[serde(default)]
     since: Option<Micros>,
@@ -74,11 +74,11 @@ struct View {
 
 /// One guardrail of one view, with what is known about it.
 #[derive(Clone, Copy)]
-pub(crate) struct Watch<'a> {
-    pub(crate) terms: Terms<'a>,
+pub(crate) struct ViewRail<'a> {
+    pub(crate) terms: RailTerms<'a>,
     /// Empty for all traffic.
     pub(crate) segment: &'a str,
-    pub(crate) record: &'a Record,
+    pub(crate) record: &'a RailEvidence,
     /// Start of the first window.
     pub(crate) since: Option<Micros>,
 }
@@ -89,19 +89,19 @@ impl Rails {
         Self { guard: guard.clone(), of: rails(plan), places }
     }
 
-    fn terms(&self, segment: &str, (rail, weight): (Rail, f64)) -> Terms<'_> {
+    fn terms(&self, segment: &str, (rail, weight): (Rail, f64)) -> RailTerms<'_> {
         let half = if self.places == 0 { 1.0 } else { 0.5 };
         let (weight, windows) = match segment {
             "" => (weight * half, self.guard.windows_min),
             _ => (weight * half / f64::from(self.places), self.guard.windows_min + 1),
         };
-        Terms { guard: &self.guard, rail, weight, windows_min: windows }
+        RailTerms { guard: &self.guard, rail, weight, windows_min: windows }
     }
 
     /// Learns from the traffic of a window what all guards are shown with it.
     pub(crate) fn learn_traffic(
         &self,
-        watched: &mut Watched,
+        watched: &mut RailMemory,
         both: &Both<'_, Traffic>,
         pair: Pair<'_, Traffic>,
         history: &History,
@@ -114,14 +114,14 @@ impl Rails {
     }
 
     /// Learns from the labels of a window what all guards are shown with them.
-    pub(crate) fn learn_labels(&self, watched: &mut Watched, pair: Pair<'_, Quality>) -> Learnt {
+    pub(crate) fn learn_labels(&self, watched: &mut RailMemory, pair: Pair<'_, Quality>) -> Learnt {
         let inflation = watched.alike.measured();
         watched.alike.labels(pair);
         Learnt { inflation, effect: watched.alike.effects(&self.guard)(Rail::Loss), segments: Vec::new() }
     }
 
     /// Takes the traffic of a window.
-    pub(super) fn take_traffic(&self, watched: &mut Watched, shown: &Shown<'_, '_, Traffic>) {
+    pub(super) fn take_traffic(&self, watched: &mut RailMemory, shown: &Shown<'_, '_, Traffic>) {
         let (both, pair, history) = (shown.both, shown.pair, shown.history);
         let effect = watched.alike.effects(&self.guard);
         let (guard, proves) = (&self.guard, !shown.scene.judged.trust.is_untrusted());
@@ -137,7 +137,12 @@ impl Rails {
     }
 
     /// Takes the labels of a window; whether it `proves` anything for the candidate.
-    pub(in crate::verdict::guard) fn take_labels(&self, watched: &mut Watched, both: &Both<'_, Quality>, proves: bool) {
+    pub(in crate::verdict::guard) fn take_labels(
+        &self,
+        watched: &mut RailMemory,
+        both: &Both<'_, Quality>,
+        proves: bool,
+    ) {
         let effect = watched.alike.effects(&self.guard);
         let guard = &self.guard;
         each_view(watched, both, |segment, view, pair| {
@@ -150,17 +155,18 @@ impl Rails {
 
     fn look(
         &self,
-        view: &mut View,
+        view: &mut ViewRails,
         (segment, proves): (&str, bool),
         inflation: &dyn Fn(Rail) -> (f64, f64),
-        arms: impl Fn(Rail, Asked) -> Option<Arms>,
+        arms: impl Fn(Rail, Hypothesis) -> Option<Arms>,
     ) {
         for (index, &rail) in self.of.iter().enumerate() {
             let terms = self.terms(segment, rail);
             if view.records.len() == index {
-                view.records.push(Record::new(terms));
+                view.records.push(RailEvidence::new(terms));
             }
-            if let Some((margin, no_margin)) = arms(rail.0, Asked::Margin).zip(arms(rail.0, Asked::NoMargin)) {
+            if let Some((margin, no_margin)) = arms(rail.0, Hypothesis::Margin).zip(arms(rail.0, Hypothesis::NoMargin))
+            {
                 let (deff, noise) = inflation(rail.0);
                 view.records[index].update(terms, (margin, no_margin), (deff, noise), proves);
             }
@@ -168,7 +174,7 @@ impl Rails {
     }
 
     /// Gives free places to the segments with the most traffic among those that have had enough.
-    fn admit(&self, watched: &mut Watched, both: &Both<'_, Traffic>) {
+    fn admit(&self, watched: &mut RailMemory, both: &Both<'_, Traffic>) {
         let places = usize::try_from(self.places).unwrap_or(usize::MAX);
         if watched.segments.len() >= places {
             return;
@@ -183,7 +189,7 @@ impl Rails {
         ready.sort_by(|(n, a), (m, b)| m.cmp(n).then_with(|| a.cmp(b)));
         for (_, segment) in ready.into_iter().take(places - watched.segments.len()) {
             watched.waiting.remove(&segment);
-            watched.segments.insert(segment, View::default());
+            watched.segments.insert(segment, ViewRails::default());
         }
         if watched.segments.len() >= places {
             watched.waiting.clear();
@@ -191,24 +197,28 @@ impl Rails {
     }
 
     /// Every guardrail that is watched, all traffic first.
-    pub(crate) fn watches<'a>(&'a self, watched: &'a Watched) -> impl Iterator<Item = Watch<'a>> {
+    pub(crate) fn watches<'a>(&'a self, watched: &'a RailMemory) -> impl Iterator<Item = ViewRail<'a>> {
         let segments = watched.segments.iter().map(|(segment, view)| (segment.as_str(), view));
         std::iter::once(("", &watched.all)).chain(segments).flat_map(move |(segment, view)| {
-            let of =
-                move |(&rail, record)| Watch { terms: self.terms(segment, rail), segment, record, since: view.since };
+            let of = move |(&rail, record)| ViewRail {
+                terms: self.terms(segment, rail),
+                segment,
+                record,
+                since: view.since,
+            };
             self.of.iter().zip(&view.records).map(of)
         })
     }
 
     /// The weighted mean of all guardrails' evidence, what has none counting 1.
-    pub(crate) fn total(&self, watched: &Watched, asked: Asked) -> f64 {
-        let of = |watch: Watch<'_>| (watch.terms.weight * e_value(watch.log_e(asked)), watch.terms.weight);
+    pub(crate) fn total(&self, watched: &RailMemory, asked: Hypothesis) -> f64 {
+        let of = |watch: ViewRail<'_>| (watch.terms.weight * e_value(watch.log_e(asked)), watch.terms.weight);
         let (e, weight) = self.watches(watched).map(of).fold((0.0, 0.0), |(e, w), (f, v)| (e + f, w + v));
         e + (1.0 - weight).max(0.0)
     }
 
     /// Remembers to gather evidence of safety anew, or that this is no longer needed.
-    pub(crate) fn remember(&self, watched: &mut Watched, doubt: bool) {
+    pub(crate) fn remember(&self, watched: &mut RailMemory, doubt: bool) {
         let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
         for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
             for (&rail, record) in self.of.iter().zip(&mut view.records) {
@@ -218,20 +228,24 @@ impl Rails {
     }
 
     /// Guardrails that a candidate must be shown to keep before it passes. Refusals only count once there are some.
-    pub(crate) fn required<'a>(&'a self, watched: &'a Watched) -> impl Iterator<Item = Watch<'a>> {
-        let counts = |watch: &Watch<'_>| watch.terms.rail != Rail::Rejected || watch.record.tally.rare() > 0.0;
+    pub(crate) fn required<'a>(&'a self, watched: &'a RailMemory) -> impl Iterator<Item = ViewRail<'a>> {
+        let counts = |watch: &ViewRail<'_>| watch.terms.rail != Rail::Rejected || watch.record.tally.rare() > 0.0;
         self.watches(watched).filter(move |watch| watch.segment.is_empty() && counts(watch))
     }
 
     /// Whether every guardrail has been looked at: before that nothing is safe.
-    pub(crate) fn is_complete(&self, watched: &Watched) -> bool {
+    pub(crate) fn is_complete(&self, watched: &RailMemory) -> bool {
         let looked_at = watched.all.records.iter().filter(|record| record.tally.windows > 0).count();
         looked_at == self.of.len()
     }
 }
 
 /// Visits all traffic and every segment that has a place, where both versions have events.
-fn each_view<T>(watched: &mut Watched, both: &Both<'_, T>, mut visit: impl FnMut(&str, &mut View, Pair<'_, T>)) {
+fn each_view<T>(
+    watched: &mut RailMemory,
+    both: &Both<'_, T>,
+    mut visit: impl FnMut(&str, &mut ViewRails, Pair<'_, T>),
+) {
     let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
     for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
         if let Some(pair) = both.pair(segment) {

@@ -8,7 +8,7 @@ use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::Columns;
 use crate::summary::{Fixed, Quality, Traffic};
 use crate::verdict::decision::Exposure;
-use crate::verdict::judged::{Counts, Judged, Kind, Seen};
+use crate::verdict::judged::{ActiveVersion, Judged, JudgedKind, VersionCounts};
 
 pub(crate) fn key(version: &str) -> ViewKey {
     ViewKey { model: "m".to_owned(), version: version.to_owned(), segment: String::new() }
@@ -29,13 +29,13 @@ pub(crate) fn labelled(n: u64, loss: f64) -> Quality {
 }
 
 /// A version of which this share of labels has come.
-pub(crate) fn seen(version: &str, coverage: Option<f64>) -> Seen {
-    Seen { model: "m".to_owned(), version: version.to_owned(), coverage }
+pub(crate) fn seen(version: &str, coverage: Option<f64>) -> ActiveVersion {
+    ActiveVersion { model: "m".to_owned(), version: version.to_owned(), coverage }
 }
 
 /// Shows a window without counts.
-pub(crate) fn judged_with(seen: &[Seen], show: impl FnOnce(&Judged<'_>)) {
-    show_all(seen, &Counts::Traffic(&Views::new()), None, None, show);
+pub(crate) fn judged_with(seen: &[ActiveVersion], show: impl FnOnce(&Judged<'_>)) {
+    show_all(seen, &VersionCounts::Traffic(&Views::new()), None, None, show);
 }
 
 /// Shows an empty window.
@@ -44,25 +44,25 @@ pub(crate) fn judged(show: impl FnOnce(&Judged<'_>)) {
 }
 
 /// Shows a window of counts, in which the candidate was declared to get a share.
-pub(crate) fn show_counts(newest: &Counts<'_>, declared_pct: Option<f64>, show: impl FnOnce(&Judged<'_>)) {
+pub(crate) fn show_counts(newest: &VersionCounts<'_>, declared_pct: Option<f64>, show: impl FnOnce(&Judged<'_>)) {
     show_all(&[], newest, declared_pct, None, show);
 }
 
 /// Shows an empty window that may be held against a reference.
 pub(crate) fn with_reference(reference: &BTreeMap<String, Traffic>, show: impl FnOnce(&Judged<'_>)) {
-    show_all(&[], &Counts::Traffic(&Views::new()), None, Some(reference), show);
+    show_all(&[], &VersionCounts::Traffic(&Views::new()), None, Some(reference), show);
 }
 
 fn show_all(
-    seen: &[Seen],
-    newest: &Counts<'_>,
+    seen: &[ActiveVersion],
+    newest: &VersionCounts<'_>,
     declared_pct: Option<f64>,
     reference: Option<&BTreeMap<String, Traffic>>,
     show: impl FnOnce(&Judged<'_>),
 ) {
     let exposure = |_: &str, _: &str| Exposure { declared_pct, observed_pct: 0.0 };
     let baselines = Baselines { reference, earlier: &|_| None };
-    let (order, offsets) = ((1, Kind::Traffic), Vec::new());
+    let (order, offsets) = ((1, JudgedKind::Traffic), Vec::new());
     show(&Judged {
         start: 0,
         end: 1,

@@ -10,11 +10,11 @@ use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::rails::noise::History;
 use crate::verdict::guard::rails::rail::Rail;
-use crate::verdict::guard::rails::watch::{Rails, Watched};
+use crate::verdict::guard::rails::watch::{RailMemory, Rails};
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::share::Routed;
 use crate::verdict::guard::window::{Both, Shown};
-use crate::verdict::judged::Counts;
+use crate::verdict::judged::VersionCounts;
 
 const SEGMENTS: usize = 16;
 
@@ -36,7 +36,7 @@ fn drawn(rng: &mut Rng, rates: (f64, f64)) -> Views<Traffic> {
     window((500, failures(rates.0)), (500, failures(rates.1)))
 }
 
-fn rule(rails: &Rails, watched: &mut Watched) -> Verdict {
+fn rule(rails: &Rails, watched: &mut RailMemory) -> Verdict {
     let mut verdict = Verdict { cleared: true, ..Verdict::default() };
     judged(|judged| {
         let scene = Scene { judged, guard: &rails.guard, model: "m", version: "v2", baseline: "v1" };
@@ -45,7 +45,7 @@ fn rule(rails: &Rails, watched: &mut Watched) -> Verdict {
     verdict
 }
 
-fn feed(rails: &Rails, watched: &mut Watched, views: &Views<Traffic>) -> Verdict {
+fn feed(rails: &Rails, watched: &mut RailMemory, views: &Views<Traffic>) -> Verdict {
     let (candidate, baseline) = (key("v2"), key("v1"));
     let both = &Both { views, candidate: &candidate, baseline: &baseline };
     let (pair, history) = (both.pair("").expect("both versions"), &History::default());
@@ -57,7 +57,7 @@ fn feed(rails: &Rails, watched: &mut Watched, views: &Views<Traffic>) -> Verdict
     rule(rails, watched)
 }
 
-fn feed_labels(rails: &Rails, watched: &mut Watched, views: &Views<Quality>) -> Verdict {
+fn feed_labels(rails: &Rails, watched: &mut RailMemory, views: &Views<Quality>) -> Verdict {
     let (candidate, baseline) = (key("v2"), key("v1"));
     let both = Both { views, candidate: &candidate, baseline: &baseline };
     rails.learn_labels(watched, both.pair("").expect("both versions"));
@@ -86,7 +86,7 @@ fn nothing_acts_before_the_fewest_windows_even_if_everything_fails_everywhere() 
         [(Rail::Failed, 0.3), (Rail::Rejected, 0.03), (Rail::Loss, 0.37)].into_iter().chain(slow).collect();
     for places in [0, SEGMENTS] {
         let rails = rails(&of, u32::try_from(places).unwrap());
-        let mut watched = Watched::default();
+        let mut watched = RailMemory::default();
         // A window that only tells thresholds, as late harm is the dangerous one.
         let quiet = |of: &Traffic| {
             let mut traffic = of.clone();
@@ -120,7 +120,7 @@ fn nothing_acts_before_the_fewest_windows_even_if_everything_fails_everywhere() 
 #[test]
 fn a_segment_is_named() {
     let rails = rails(&[(Rail::Failed, 1.0)], 16);
-    let (mut watched, mut rng) = (Watched::default(), Rng::new(5));
+    let (mut watched, mut rng) = (RailMemory::default(), Rng::new(5));
     for _ in 0..60 {
         let mut views = drawn(&mut rng, (0.01, 0.01));
         let segment = |version: &str, place: &str| ViewKey { segment: format!("place={place}"), ..key(version) };
@@ -142,7 +142,7 @@ fn a_segment_is_named() {
 #[test]
 fn segments_of_what_stands_for_all_traffic_are_named_beside_it() {
     let rails = rails(&[(Rail::Failed, 1.0)], u32::try_from(SEGMENTS).unwrap());
-    let mut watched = Watched::default();
+    let mut watched = RailMemory::default();
     let bad = with_segments(window((1000, 300), (1000, 10)));
     let verdict = (0..3).map(|_| feed(&rails, &mut watched, &bad)).last().unwrap();
     let finding = verdict.findings.iter().find(|finding| finding.action == Action::Rollback).expect("it fails");
@@ -155,7 +155,7 @@ fn segments_of_what_stands_for_all_traffic_are_named_beside_it() {
 #[test]
 fn a_candidate_that_is_alike_passes_and_says_what_it_waits_for_until_then() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
-    let (mut watched, mut rng) = (Watched::default(), Rng::new(2));
+    let (mut watched, mut rng) = (RailMemory::default(), Rng::new(2));
     let first = feed(&rails, &mut watched, &drawn(&mut rng, (0.02, 0.02)));
     assert!(!first.safe && first.waits_for[0].starts_with("error_rate: 500 of about "), "{:?}", first.waits_for);
     let passed = (1..400).find(|_| feed(&rails, &mut watched, &drawn(&mut rng, (0.02, 0.02))).safe);
@@ -165,7 +165,7 @@ fn a_candidate_that_is_alike_passes_and_says_what_it_waits_for_until_then() {
 #[test]
 fn a_negligible_rate_is_safe_whatever_the_ratio() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
-    let mut watched = Watched::default();
+    let mut watched = RailMemory::default();
     let passed = (1..100).find(|_| feed(&rails, &mut watched, &window((500, 0), (500, 0))).safe);
     assert!(passed.is_some_and(|windows| (5..50).contains(&windows)), "{passed:?}");
 }
@@ -173,7 +173,7 @@ fn a_negligible_rate_is_safe_whatever_the_ratio() {
 #[test]
 fn deterioration_within_the_margin_contains_until_it_is_shown_to_be_within() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
-    let (mut watched, mut contained) = (Watched::default(), false);
+    let (mut watched, mut contained) = (RailMemory::default(), false);
     for _ in 0..600 {
         let verdict = feed(&rails, &mut watched, &window((10_000, 1050), (10_000, 1000)));
         contained |= severest(&verdict) == Action::Contain;
@@ -189,7 +189,7 @@ fn deterioration_within_the_margin_contains_until_it_is_shown_to_be_within() {
 #[test]
 fn what_a_candidate_earned_before_does_not_excuse_it() {
     let rails = rails(&[(Rail::Failed, 1.0)], 0);
-    let mut watched = Watched::default();
+    let mut watched = RailMemory::default();
     (0..200).for_each(|_| {
         assert_eq!(severest(&feed(&rails, &mut watched, &window((5000, 100), (5000, 100)))), Action::Observe);
     });
@@ -203,12 +203,12 @@ fn what_a_candidate_earned_before_does_not_excuse_it() {
 #[test]
 fn memory_survives_json_bit_by_bit_and_is_bounded() {
     let rails = rails(&[(Rail::Failed, 0.6), (Rail::Rejected, 0.1), (Rail::Loss, 0.3)], 16);
-    let (mut watched, mut rng) = (Watched::default(), Rng::new(3));
+    let (mut watched, mut rng) = (RailMemory::default(), Rng::new(3));
     for _ in 0..50 {
         feed(&rails, &mut watched, &with_segments(drawn(&mut rng, (0.013, 0.01))));
     }
     let text = serde_json::to_string(&watched).expect("a finite state");
-    let mut copy: Watched = serde_json::from_str(&text).expect("its own text");
+    let mut copy: RailMemory = serde_json::from_str(&text).expect("its own text");
     assert_eq!(copy, watched);
     for _ in 0..20 {
         let views = with_segments(drawn(&mut rng, (0.013, 0.01)));
@@ -228,7 +228,7 @@ fn a_wrong_share_voids_the_verdict() {
         let mut views = window((100, 1), (900, 9));
         views.insert(key(ALL_VERSIONS), traffic(1000, 10));
         for _ in 0..windows {
-            show_counts(&Counts::Traffic(&views), Some(declared), |judged| {
+            show_counts(&VersionCounts::Traffic(&views), Some(declared), |judged| {
                 let scene = Scene { judged, guard: &guard, model: "m", version: "v2", baseline: "v1" };
                 share.update(&Both { views: &views, candidate: &key("v2"), baseline: &key("v1") }, scene);
                 verdict = Verdict { cleared: true, safe: true, ..Verdict::default() };

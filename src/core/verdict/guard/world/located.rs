@@ -147,11 +147,11 @@ mod tests {
     use super::*;
     use crate::baseline::cut::equal_width;
     use crate::metric::view::Views;
-    use crate::plan::{Columns, NumericColumn, Role};
+    use crate::plan::{ColumnRole, Columns, NumericColumn};
     use crate::reason::ReasonCode;
     use crate::sim::Rng;
     use crate::verdict::finding::Verdict;
-    use crate::verdict::guard::column::Place;
+    use crate::verdict::guard::column::ColumnBinning;
     use crate::verdict::guard::scene::Scene;
     use crate::verdict::guard::tests::{key, with_reference};
     use crate::verdict::guard::world::look::Look;
@@ -161,9 +161,9 @@ mod tests {
 
     fn column() -> (Column, Columns) {
         let cut = Arc::new(equal_width(-2.0, 2.0, 20));
-        let numeric = NumericColumn { name: COLUMN.to_owned(), role: Role::Feature, cut: Arc::clone(&cut) };
+        let numeric = NumericColumn { name: COLUMN.to_owned(), role: ColumnRole::Feature, cut: Arc::clone(&cut) };
         let columns = Columns { numeric: vec![numeric], categorical: Vec::new() };
-        let place = Place::Numeric(0, cut);
+        let place = ColumnBinning::Numeric(0, cut);
         (Column { name: COLUMN.to_owned(), code: ReasonCode::FeatureDrift, calendar: false, place }, columns)
     }
 

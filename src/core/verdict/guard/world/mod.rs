@@ -51,7 +51,7 @@ use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::overdispersion::Contrast;
-use crate::infer::pool::{Alarm, Pool};
+use crate::infer::pool::{AlarmRule, Pool};
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
@@ -164,8 +164,8 @@ impl Guard for World {
 }
 
 impl World {
-    fn alarm(&self) -> Alarm {
-        Alarm { patience: self.patience(), windows_min: self.guard.windows_min }
+    fn alarm(&self) -> AlarmRule {
+        AlarmRule { patience: self.patience(), windows_min: self.guard.windows_min }
     }
 
     /// Mean windows between words too many, of each family.

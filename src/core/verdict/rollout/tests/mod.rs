@@ -19,7 +19,7 @@ use crate::trust::WindowTrust;
 use crate::verdict::command::{Command, CommandKind, Outcome};
 use crate::verdict::decision::{Decision, Evidence, Exposure, Reason};
 use crate::verdict::finding::{Finding, Validity, Verdict};
-use crate::verdict::judged::Kind;
+use crate::verdict::judged::JudgedKind;
 
 /// Length of a window.
 const MINUTE: Micros = 60 * SECOND;
@@ -184,7 +184,7 @@ impl Bench {
         self.now += MINUTE;
         let window = Window {
             end: self.now,
-            kind: Kind::Traffic,
+            kind: JudgedKind::Traffic,
             exposure: Exposure { declared_pct: None, observed_pct: if seen.data { seen.share_pct } else { 0.0 } },
             requests: 1000,
             candidate_seen: seen.data && seen.share_pct > 0.0,
