@@ -42,7 +42,7 @@ pub struct ValueBin {
 
 /// On which side the null ends, and what is bet on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alternative {
+pub struct NullEdge {
     /// Whether means above the edge are outside of the null; otherwise those below.
     pub above: bool,
     /// The edge is at `ratio` times the baseline's mean, `ratio > 0`,
@@ -60,7 +60,7 @@ pub struct BaselineLevel {
     pub variance: f64,
 }
 
-impl Alternative {
+impl NullEdge {
     /// Log e-value of one window, when the bet is that the candidate's mean is `bet`; 0 for a bet that is not outside
     /// of the null.
     ///
@@ -197,7 +197,7 @@ mod tests {
     fn on_the_edge_two_versions_win_nothing_on_average() {
         for seed in 0..2_000 {
             let rng = &mut Rng::new(seed);
-            let contrast = Alternative {
+            let contrast = NullEdge {
                 above: rng.unit() < 0.5,
                 ratio: 0.7 + 0.6 * rng.unit(),
                 shift: if rng.unit() < 0.5 { 0.0 } else { rng.unit() - 0.5 },
@@ -247,7 +247,7 @@ mod tests {
     fn thirty_two_bins_keep_almost_all_evidence() {
         for (spread, cap) in [(1.0, 22.0), (2.0, 483.0)] {
             let rng = &mut Rng::new(5);
-            let contrast = Alternative { above: true, ratio: 1.05, shift: 0.0 };
+            let contrast = NullEdge { above: true, ratio: 1.05, shift: 0.0 };
             let law = |rng: &mut Rng| libm::exp(spread * rng.normal()).min(cap);
             let past = draws(rng, 100_000, law);
             let mean = past.iter().sum::<f64>() / 1e5;
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_bet_inside_of_the_null_and_an_empty_arm_win_nothing() {
-        let contrast = Alternative { above: true, ratio: 1.05, shift: 0.0 };
+        let contrast = NullEdge { above: true, ratio: 1.05, shift: 0.0 };
         let level = BaselineLevel { mean: 1.0, variance: 1.0 };
         let some = exact(&[1.0, 2.0]);
         let of = |bet, level, c: &[ValueBin], b: &[ValueBin]| contrast.log_e(bet, level, (0.0, 5.0), c, b);

@@ -11,6 +11,7 @@ use haldane::verdict::{GuardName, State};
 
 #[path = "../../benches/common/constants.rs"]
 mod constants;
+mod names;
 
 /// Layers of the engine (`src/core`), lowest first: a module may use its own layer and those before it. What stands
 /// above the engine it cannot name at all: those are crates that depend on it.

@@ -187,8 +187,8 @@ impl Recipe {
         Ok(Self { reading: config::load(path)?, made: None })
     }
 
-    /// The text of a pipeline such as [`StreamColumns::pipeline`] makes, whose `reference` is to be learned from what each
-    /// stream's baseline version did before.
+    /// The text of a pipeline such as [`StreamColumns::pipeline`] makes, whose `reference` is to be learned from what
+    /// each stream's baseline version did before.
     ///
     /// # Errors
     /// As [`config::parse`].

@@ -60,7 +60,7 @@ pub(super) struct Stretch {
 }
 
 /// Follows the traffic.
-pub(super) struct FaultWatch<'a> {
+pub(super) struct TrafficFollower<'a> {
     shared: &'a Arc<Shared>,
     ears: &'a Ears,
     fault: &'a OnceLock<Instant>,
@@ -70,7 +70,7 @@ pub(super) struct FaultWatch<'a> {
     changes: Vec<usize>,
 }
 
-impl<'a> FaultWatch<'a> {
+impl<'a> TrafficFollower<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, ears: &'a Ears, fault: &'a OnceLock<Instant>) -> Self {
         Self { shared, ears, fault, canary: Vec::new(), changes: Vec::new() }
     }
@@ -108,7 +108,7 @@ impl<'a> FaultWatch<'a> {
     }
 }
 
-impl TrafficControl for FaultWatch<'_> {
+impl TrafficControl for TrafficFollower<'_> {
     fn fault(&mut self) {
         // It begins once.
         let _ = self.fault.set(now());

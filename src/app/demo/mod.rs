@@ -20,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use self::broker::Broker;
-use self::hold::{Ears, FaultWatch};
+use self::hold::{Ears, TrafficFollower};
 use self::proxy::Proxy;
 use self::teller::{DemoOutput, RunTotals};
 use self::traffic::{DemoTraffic, LAST_WINDOW_END};
@@ -109,7 +109,7 @@ impl DemoSetup {
             });
             let adapter = scope.spawn(move || self.carry_out(ears, stop));
             let feeder = scope.spawn(move || {
-                let mut hold = FaultWatch::new(&self.shared, ears, fault);
+                let mut hold = TrafficFollower::new(&self.shared, ears, fault);
                 let traffic = (DemoTraffic::new(self.seed), proxy);
                 broker::feed(&self.settings.brokers, traffic, &stopped, &mut hold).map(|()| hold.stretches())
             });

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, WorkerSilence};
 use super::problem::ErrorResponse;
-use super::verdict::{VerdictQuery, VerdictResponse as Answered};
+use super::verdict::{VerdictQuery, VerdictResponse};
 use super::view::DECISIONS_MAX;
 use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, runbooks, ui};
 use crate::judge::WindowRow;
@@ -239,7 +239,7 @@ async fn windows(State(shared): State<Arc<Shared>>, query: QueryParams<WindowQue
 /// Always an answer: a tool that takes an error for a failure must not roll anything back because of a typing mistake.
 async fn verdict(State(shared): State<Arc<Shared>>, query: QueryParams<BTreeMap<String, String>>) -> Json<Value> {
     let question = query.map_err(|rejection| rejection.body_text()).and_then(|Query(query)| VerdictQuery::of(query));
-    Json(json!(question.map_or_else(Answered::wait, |question| shared.verdict(&question))))
+    Json(json!(question.map_or_else(VerdictResponse::wait, |question| shared.verdict(&question))))
 }
 
 async fn rollouts(State(shared): State<Arc<Shared>>) -> Json<Value> {

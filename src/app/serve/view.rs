@@ -38,7 +38,7 @@ pub struct JudgedUpto {
 
 /// A rollout's newest state.
 #[derive(Debug, Clone)]
-pub struct KnownRollout {
+pub struct RolloutView {
     /// The state, without what guards remember.
     pub state: RolloutState,
     /// How much evidence stood after the window that was judged last.
@@ -52,7 +52,7 @@ pub struct View {
     provisional: Vec<WindowRow>,
     rows_dropped: u64,
     judged: JudgedUpto,
-    rollouts: BTreeMap<RolloutKey, KnownRollout>,
+    rollouts: BTreeMap<RolloutKey, RolloutView>,
     decisions: VecDeque<Decision>,
     /// Decisions since the start of the process.
     decided: u64,
@@ -141,7 +141,7 @@ impl View {
             let state = without_memory(state);
             match self.rollouts.get_mut(&key(&state)) {
                 Some(known) => known.state = state,
-                None => _ = self.rollouts.insert(key(&state), KnownRollout { state, ledger: Vec::new() }),
+                None => _ = self.rollouts.insert(key(&state), RolloutView { state, ledger: Vec::new() }),
             }
         }
         while self.rollouts.len() > ROLLOUTS_MAX {
@@ -179,7 +179,7 @@ impl View {
     }
 
     /// The same, each with how much evidence stands.
-    pub fn known(&self) -> impl Iterator<Item = &KnownRollout> {
+    pub fn known(&self) -> impl Iterator<Item = &RolloutView> {
         self.rollouts.values()
     }
 

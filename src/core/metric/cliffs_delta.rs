@@ -14,7 +14,7 @@
 //! **Cost**: one pass over the fine bins, in integers.
 
 use crate::infer::mann_whitney::mann_whitney;
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::ks::is_one_number;
 use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{Reads, Spec, WorseDirection};
@@ -22,7 +22,7 @@ use crate::summary::histogram::Cut;
 use crate::summary::{Histogram, Refined};
 
 /// See the head of this file.
-pub(super) static CLIFFS_DELTA: ContrastMetric = ContrastMetric {
+pub(super) static CLIFFS_DELTA: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "cliffs_delta",
         help: "How much more often a row exceeds one of the baseline than the other way round.",

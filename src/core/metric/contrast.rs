@@ -7,7 +7,7 @@ use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// A metric that is a formula over two histograms of one cut, judged side first.
-pub(super) struct ContrastMetric {
+pub(super) struct HistogramContrast {
     /// Its row.
     pub(super) spec: Spec,
     /// Conventions with their formulas: who asks (`None` = always), text, formula.
@@ -17,7 +17,7 @@ pub(super) struct ContrastMetric {
 /// Judged side, baseline, their cut.
 pub(super) type Formula = fn(&Histogram, &Histogram, &Cut) -> FormulaResult;
 
-impl Metric for ContrastMetric {
+impl Metric for HistogramContrast {
     fn spec(&self) -> &Spec {
         &self.spec
     }

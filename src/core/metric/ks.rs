@@ -14,14 +14,14 @@
 //! **Cost**: one pass over the fine bins, in integers.
 
 use crate::infer::kolmogorov_sf;
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{Reads, Spec};
 use crate::summary::histogram::Cut;
 use crate::summary::{Histogram, Refined};
 
 /// See the head of this file.
-pub(super) static KS: ContrastMetric = ContrastMetric {
+pub(super) static KS: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "ks",
         help: "Kolmogorov-Smirnov distance: the largest gap between the distribution functions.",

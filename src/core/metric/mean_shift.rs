@@ -10,7 +10,7 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::mean::mean;
 use crate::metric::spec::{LINE, Moment, Reads, Spec, WorseDirection};
 use crate::metric::std_dev::std_dev;
@@ -18,7 +18,7 @@ use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static MEAN_SHIFT: ContrastMetric = ContrastMetric {
+pub(super) static MEAN_SHIFT: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "mean_shift",
         help: "Shift of the mean in standard deviations of the baseline.",

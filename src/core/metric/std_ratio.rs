@@ -9,12 +9,12 @@
 //! **Error**: as [`super::mean`].
 //! **Cost**: constant.
 
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::spec::{Moment, Reads, Spec, UPWARDS, WorseDirection};
 use crate::metric::std_dev::std_dev;
 
 /// See the head of this file.
-pub(super) static STD_RATIO: ContrastMetric = ContrastMetric {
+pub(super) static STD_RATIO: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "std_ratio",
         help: "Standard deviation in units of the baseline's; 1 is no change.",

@@ -12,7 +12,7 @@
 //! and the largest gap that the counts allow.
 //! **Cost**: one pass over the fine bins of both sides.
 
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::line::Line;
 use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{COLUMN_UNIT, Reads, Spec, UPWARDS};
@@ -22,7 +22,7 @@ use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static WASSERSTEIN: ContrastMetric = ContrastMetric {
+pub(super) static WASSERSTEIN: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "wasserstein",
         help: "Wasserstein distance: the mean distance that rows moved.",

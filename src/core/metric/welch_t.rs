@@ -12,7 +12,7 @@
 //! **Cost**: constant.
 
 use crate::infer::welch::{Moments, welch};
-use crate::metric::contrast::ContrastMetric;
+use crate::metric::contrast::HistogramContrast;
 use crate::metric::mean::mean;
 use crate::metric::reading::FormulaResult;
 use crate::metric::spec::{LINE, Reads, Spec, WorseDirection};
@@ -21,7 +21,7 @@ use crate::summary::Histogram;
 use crate::summary::histogram::Cut;
 
 /// See the head of this file.
-pub(super) static WELCH_T: ContrastMetric = ContrastMetric {
+pub(super) static WELCH_T: HistogramContrast = HistogramContrast {
     spec: Spec {
         name: "welch_t",
         help: "Difference of the means in units of its standard error.",

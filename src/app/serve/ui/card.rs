@@ -13,7 +13,7 @@ use crate::markup::{Html, html};
 use crate::plan::Action;
 use crate::serve::Shared;
 use crate::serve::verdict::AnswerTerms;
-use crate::serve::view::KnownRollout;
+use crate::serve::view::RolloutView;
 use crate::verdict::decision::{Account, LedgerEntry};
 use crate::verdict::rollout::Mute;
 use crate::verdict::{GuardName, Permission, RolloutState, Word};
@@ -66,17 +66,17 @@ pub(super) fn standing_sign(state: &RolloutState) -> Html {
 }
 
 /// The whole card, under a heading that is given.
-pub(super) fn card(known: &KnownRollout, heading: &Html, why: &str, glance: &Glance) -> Html {
+pub(super) fn card(known: &RolloutView, heading: &Html, why: &str, glance: &Glance) -> Html {
     framed(known, &html!("{}{}", head(known, heading, why, glance), behind(known, glance)))
 }
 
 /// A card with this in it.
-pub(super) fn framed(known: &KnownRollout, content: &Html) -> Html {
+pub(super) fn framed(known: &RolloutView, content: &Html) -> Html {
     html!("<article class=\"card {}\">{}</article>", state_sign(known.state.state).tone, content)
 }
 
 /// Where it stands, and what to do.
-pub(super) fn head(known: &KnownRollout, heading: &Html, why: &str, glance: &Glance) -> Html {
+pub(super) fn head(known: &RolloutView, heading: &Html, why: &str, glance: &Glance) -> Html {
     let why = (!why.is_empty()).then(|| html!("<p class=\"why\">{}</p>", why));
     let permission = glance.permission(&known.state);
     let todo = advice(&known.state, &permission);
@@ -84,7 +84,7 @@ pub(super) fn head(known: &KnownRollout, heading: &Html, why: &str, glance: &Gla
 }
 
 /// What that rests on.
-pub(super) fn behind(known: &KnownRollout, glance: &Glance) -> Html {
+pub(super) fn behind(known: &RolloutView, glance: &Glance) -> Html {
     html!("{}{}", evidence(&known.ledger, &acting(&known.state)), notes(known, &glance.permission(&known.state).reason))
 }
 
@@ -92,7 +92,7 @@ fn fact(name: &str, value: &Html) -> Html {
     html!("<div><dt>{}</dt><dd>{}</dd></div>", name, value)
 }
 
-fn facts(known: &KnownRollout, glance: &Glance, permission: &Permission) -> Html {
+fn facts(known: &RolloutView, glance: &Glance, permission: &Permission) -> Html {
     let state = &known.state;
     html!(
         "<dl class=\"facts\">{}{}{}{}{}{}{}</dl>",
@@ -185,7 +185,7 @@ pub(super) fn evidence(ledger: &[LedgerEntry], acting: &[GuardName]) -> Html {
 }
 
 /// What stands against it, why tools are told what they are told, who is asked.
-fn notes(known: &KnownRollout, why: &str) -> Html {
+fn notes(known: &RolloutView, why: &str) -> Html {
     let state = &known.state;
     let note = |what: &str, text: &str| html!("<li><b>{}</b> {}</li>", what, text);
     let mut notes = Vec::new();

@@ -23,7 +23,7 @@ use crate::markup::{Html, html};
 use crate::plan::Signal;
 use crate::serve::entrance::Caller;
 use crate::serve::problem::ErrorResponse;
-use crate::serve::view::KnownRollout;
+use crate::serve::view::RolloutView;
 use crate::serve::{Shared, View};
 use crate::verdict::{CommandResult, Decision, RolloutState};
 
@@ -50,7 +50,7 @@ pub(super) struct PageQuery {
 
 /// What the page shows, taken from the view at one moment.
 struct RolloutPage {
-    known: KnownRollout,
+    known: RolloutView,
     decisions: Vec<Decision>,
     results: Vec<CommandResult>,
     sent: Option<CommandResult>,
@@ -101,7 +101,7 @@ impl PageQuery {
 }
 
 impl RolloutPage {
-    fn of(view: &View, known: KnownRollout, wish: &PageQuery, glance: &Glance) -> Self {
+    fn of(view: &View, known: RolloutView, wish: &PageQuery, glance: &Glance) -> Self {
         let state = &known.state;
         let of_it = |decision: &&Decision| {
             (&decision.rollout, &decision.model, &decision.candidate)

@@ -12,7 +12,7 @@ use super::words::{NEEDS_SOMEBODY, count, need, state_sign, time, validity_sign}
 use crate::markup::{Html, html};
 use crate::serve::Shared;
 use crate::serve::entrance::Caller;
-use crate::serve::view::{JudgedUpto, KnownRollout};
+use crate::serve::view::{JudgedUpto, RolloutView};
 use crate::verdict::Decision;
 
 /// The most rollouts on the page, and the most of the last decisions.
@@ -22,7 +22,7 @@ const DECISIONS_MAX: usize = 10;
 pub(super) async fn rollouts(State(shared): State<Arc<Shared>>, caller: Caller) -> Response {
     let (mut known, decisions, judged) = {
         let view = shared.read();
-        let known: Vec<KnownRollout> = view.known().cloned().collect();
+        let known: Vec<RolloutView> = view.known().cloned().collect();
         let decisions: Vec<Decision> = view.decisions().cloned().collect();
         (known, decisions, view.progress())
     };
@@ -60,7 +60,7 @@ fn headline(urgent: usize, candidates: usize, judged: JudgedUpto) -> Html {
     }
 }
 
-fn listed(known: &KnownRollout, decisions: &[Decision], glance: &Glance) -> Html {
+fn listed(known: &RolloutView, decisions: &[Decision], glance: &Glance) -> Html {
     let state = &known.state;
     let heading = html!(
         "<h2>{} {} <small>of {}, against {} · rollout {}</small></h2>",
@@ -74,7 +74,7 @@ fn listed(known: &KnownRollout, decisions: &[Decision], glance: &Glance) -> Html
 }
 
 /// Why things stand as they do: the reason of the decision in force.
-pub(super) fn why(known: &KnownRollout, decisions: &[Decision]) -> String {
+pub(super) fn why(known: &RolloutView, decisions: &[Decision]) -> String {
     let in_force = known.state.in_force.last();
     let said = decisions.iter().find(|decision| Some(&decision.id) == in_force);
     said.map(|decision| decision.reason.text.clone()).unwrap_or_default()
@@ -88,11 +88,11 @@ fn more(candidates: usize) -> Html {
 }
 
 /// Baseline versions, which are watched for what the world does.
-fn world(worlds: &[&KnownRollout]) -> Html {
+fn world(worlds: &[&RolloutView]) -> Html {
     if worlds.is_empty() {
         return Html::default();
     }
-    let line = |known: &&KnownRollout| {
+    let line = |known: &&RolloutView| {
         let state = &known.state;
         html!(
             "<li>{} of {}: {} data {} <small>judged up to {}</small></li>",

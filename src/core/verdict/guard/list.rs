@@ -11,7 +11,7 @@ use super::drift::Drift;
 use super::fairness::FairnessGuard;
 use super::label_gate::Gate;
 use super::measures::Measures;
-use super::rails::noise::History;
+use super::rails::noise::LatencyHistory;
 use super::rails::watch::Rails;
 use super::scene::Scene;
 use super::segments::Segments;
@@ -162,6 +162,6 @@ guards! {
     // candidate came, and whether the newest traffic can be trusted.
     beside:
     gate[5]: Gate;
-    history[10]: History;
+    history[10]: LatencyHistory;
     validity[12]: Validity;
 }

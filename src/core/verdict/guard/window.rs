@@ -1,7 +1,7 @@
 //! What guards are shown of a window: both versions, and what they share about them.
 
 use super::rails::entities::Inflation;
-use super::rails::noise::History;
+use super::rails::noise::LatencyHistory;
 use super::scene::Scene;
 use crate::metric::view::{ViewKey, Views};
 
@@ -50,7 +50,7 @@ pub(crate) struct Shown<'a, 'j, T> {
     pub(crate) pair: Pair<'a, T>,
     pub(crate) scene: Scene<'a, 'j>,
     /// How the baseline version's latency wandered before the candidate came.
-    pub(crate) history: &'a History,
+    pub(crate) history: &'a LatencyHistory,
     pub(crate) learnt: &'a Learnt,
 }
 

@@ -30,7 +30,7 @@ use crate::plan::{GuardPlan, Plan, QualityPlan};
 use crate::summary::histogram::Cut;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::rails::entities::Inflation;
-use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::rails::noise::LatencyHistory;
 use crate::verdict::guard::window::Pair;
 
 /// How quickly latency thresholds follow the baseline version.
@@ -193,7 +193,7 @@ impl Detector {
         gathered: &mut Gathered,
         pair: Pair<'_, Traffic>,
         by: Inflation,
-        history: &History,
+        history: &LatencyHistory,
     ) {
         gathered.iid_assumed = pair.candidate.entities.is_empty() || pair.baseline.entities.is_empty();
         let sight = Sight::new(&self.plan, &self.cuts, pair, history);
@@ -275,7 +275,7 @@ mod tests {
     fn feed(detector: &Detector, gathered: &mut Gathered, failures: u64) -> Option<Action> {
         let (candidate, baseline) = (traffic(500, failures), traffic(500, 5));
         let pair = Pair { candidate: &candidate, baseline: &baseline };
-        detector.take_traffic(gathered, pair, PLAIN, &History::default());
+        detector.take_traffic(gathered, pair, PLAIN, &LatencyHistory::default());
         let mut action = None;
         judged(|judged| action = detector.finding(gathered, judged, "v1").map(|finding| finding.action));
         action
@@ -285,7 +285,7 @@ mod tests {
     /// of what they say.
     fn threshold_over_gain(detector: &Detector, part: usize) -> u32 {
         let calm = traffic(500, 5);
-        let history = History::default();
+        let history = LatencyHistory::default();
         let sight = Sight::new(&detector.plan, &[], Pair { candidate: &calm, baseline: &calm }, &history);
         let reading = sight.read(SensorKind::Failures, &mut Before::default()).expect("events of both");
         let gain = (-reading.log_es[part]).min(detector.refutation().cut(1.0));

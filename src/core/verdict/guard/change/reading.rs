@@ -18,7 +18,7 @@ use crate::summary::{Category, Quality, Refined, Traffic};
 use crate::verdict::guard::change::detector::Before;
 use crate::verdict::guard::change::labels;
 use crate::verdict::guard::change::sensor::{OF_LATENCY, Place, SensorKind};
-use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::rails::noise::LatencyHistory;
 use crate::verdict::guard::window::Pair;
 
 /// Log odds ratios of a rate that must not rise.
@@ -70,7 +70,7 @@ pub(crate) struct Sight<'a> {
     guard: &'a GuardPlan,
     cuts: &'a [Arc<Cut>],
     pair: Pair<'a, Traffic>,
-    history: &'a History,
+    history: &'a LatencyHistory,
     scored: Vec<OnceCell<Option<Scored>>>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Sight<'a> {
         guard: &'a GuardPlan,
         cuts: &'a [Arc<Cut>],
         pair: Pair<'a, Traffic>,
-        history: &'a History,
+        history: &'a LatencyHistory,
     ) -> Self {
         let scored = pair.candidate.numeric.iter().map(|_| OnceCell::new()).collect();
         Self { guard, cuts, pair, history, scored }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Micros;
-use crate::infer::balanced::{Alternative as Edge, BaselineLevel};
+use crate::infer::balanced::{BaselineLevel, NullEdge};
 use crate::infer::deff::{Buckets, design_effect_of_means};
 use crate::infer::hx::{Direction, Hx, HxPlan};
 use crate::infer::mean_ratio::{MeanRatio, WindowMoments};
@@ -109,18 +109,18 @@ impl MeasureTerms<'_> {
     }
 
     /// Where a margin ends: beyond it is harm.
-    fn edge(self) -> Edge {
+    fn edge(self) -> NullEdge {
         let above = self.measure.worse == Worse::Up;
         let sign = if above { 1.0 } else { -1.0 };
         match self.measure.margin {
-            Tolerance::Relative(share) => Edge { above, ratio: 1.0 + sign * share, shift: 0.0 },
-            Tolerance::Absolute(by) => Edge { above, ratio: 1.0, shift: sign * by },
+            Tolerance::Relative(share) => NullEdge { above, ratio: 1.0 + sign * share, shift: 0.0 },
+            Tolerance::Absolute(by) => NullEdge { above, ratio: 1.0, shift: sign * by },
         }
     }
 
     /// The candidate's mean that is bet on: beyond the edge by a ratio, or by so many standard deviations.
     fn worse(self, level: BaselineLevel, ratio: f64) -> f64 {
-        let Edge { above, ratio: edge, shift } = self.edge();
+        let NullEdge { above, ratio: edge, shift } = self.edge();
         match self.measure.margin {
             Tolerance::Relative(_) => edge * level.mean * if above { ratio } else { ratio.recip() },
             Tolerance::Absolute(_) => {
@@ -132,7 +132,7 @@ impl MeasureTerms<'_> {
     /// The same on the near side of the edge. The nearest bet is that both means are the same, however wide the margin
     /// is.
     fn no_worse(self, level: BaselineLevel, ratio: f64) -> f64 {
-        let Edge { ratio: edge, shift, .. } = self.edge();
+        let NullEdge { ratio: edge, shift, .. } = self.edge();
         let margins = -libm::log(ratio) / libm::log(NEAREST);
         match self.measure.margin {
             Tolerance::Relative(_) => edge * level.mean * libm::exp(-libm::log(edge) * margins),
@@ -156,7 +156,7 @@ impl MeasureTerms<'_> {
     pub(super) fn rows(self, beyond: f64, effect: f64) -> Option<(Clip, f64, f64)> {
         let (clip, values) = (self.clip_beforehand()?, self.reference?);
         let (mean, variance) = values.moments(clip);
-        let Edge { ratio, shift, .. } = self.edge();
+        let NullEdge { ratio, shift, .. } = self.edge();
         let edge = ratio * mean + shift;
         let rows = |gap: f64, nats: f64| 2.0 * variance * (ratio + ratio * ratio) * nats * effect / (gap * gap);
         // Beside the level, what is paid for two halves and for the grid of bets, of which neighbours win, too.
@@ -216,11 +216,11 @@ impl MeasureEvidence {
         self.deff = self.design_effect(terms.guard);
         let bins = both.map(|measured| measured.amounts.bins(clip));
         let edge = terms.edge();
-        let win = |edge: Edge, bet: f64| edge.log_e(bet, level, clip.range(), &bins[0], &bins[1]);
+        let win = |edge: NullEdge, bet: f64| edge.log_e(bet, level, clip.range(), &bins[0], &bins[1]);
         let plan = terms.harm();
         let worse = |ratio: f64| win(edge, terms.worse(level, ratio));
         self.harm.get_or_insert_with(|| Hx::new(&plan)).gather(&plan, worse, self.deff, noise);
-        let near = Edge { above: !edge.above, ..edge };
+        let near = NullEdge { above: !edge.above, ..edge };
         let plan = terms.safe();
         let safe = self.safe.get_or_insert_with(|| Hx::new(&plan));
         if proves {
@@ -311,7 +311,7 @@ impl MeasureEvidence {
     /// baseline is; `None` before anything is known.
     pub(super) fn needs(&self, terms: MeasureTerms<'_>) -> Option<f64> {
         let level = self.level(terms)?;
-        let Edge { ratio, shift, .. } = terms.edge();
+        let NullEdge { ratio, shift, .. } = terms.edge();
         let gap = ratio * level.mean + shift - level.mean;
         let [candidate, baseline] = self.clipped.map(|arm| count(arm.n));
         let variance = level.variance * (1.0 + ratio * ratio * candidate / baseline.max(1.0));

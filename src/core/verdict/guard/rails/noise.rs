@@ -24,7 +24,7 @@ const FOLLOW: f64 = 0.02;
 
 /// How the baseline version's latency wanders around its own level.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct History {
+pub(crate) struct LatencyHistory {
     slow_ms: Option<[f64; 3]>,
     of: [Overdispersion; 3],
 }
@@ -36,7 +36,7 @@ pub(crate) struct RailNoise {
     slow: [Overdispersion; 3],
 }
 
-impl History {
+impl LatencyHistory {
     /// Takes the next window.
     pub(crate) fn update(&mut self, traffic: &Traffic) {
         let now = SLOW.map(|q| traffic.latency.quantile_ms(q));
@@ -74,7 +74,7 @@ impl RailNoise {
     }
 
     /// What evidence of a guardrail is divided by in the next window.
-    pub(crate) fn factor(&self, rail: Rail, pair: Pair<'_, Traffic>, history: &History) -> f64 {
+    pub(crate) fn factor(&self, rail: Rail, pair: Pair<'_, Traffic>, history: &LatencyHistory) -> f64 {
         match rail {
             Rail::Failed => {
                 let weight = weight(pair.candidate.rates.requests, pair.baseline.rates.requests);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn latency_that_wanders_is_known_from_history_and_then_from_both_versions() {
-        let (mut rng, mut history, mut noise) = (Rng::new(11), History::default(), RailNoise::default());
+        let (mut rng, mut history, mut noise) = (Rng::new(11), LatencyHistory::default(), RailNoise::default());
         (0..50).for_each(|_| {
             let level = 0.25 * rng.normal();
             history.update(&window(&mut rng, level));

@@ -23,7 +23,7 @@ use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::number::e_value;
 use crate::verdict::guard::rails::entities::Alike;
 use crate::verdict::guard::rails::last_look::LastLook;
-use crate::verdict::guard::rails::noise::{History, RailNoise};
+use crate::verdict::guard::rails::noise::{LatencyHistory, RailNoise};
 use crate::verdict::guard::rails::rail::{Hypothesis, Rail, Thresholds, rails};
 use crate::verdict::guard::rails::record::{Arms, RailEvidence, RailTerms};
 use crate::verdict::guard::window::{Both, Learnt, Pair, Shown};
@@ -104,7 +104,7 @@ impl Rails {
         watched: &mut RailMemory,
         both: &Both<'_, Traffic>,
         pair: Pair<'_, Traffic>,
-        history: &History,
+        history: &LatencyHistory,
     ) -> Learnt {
         let inflation = watched.alike.measured().with_noise(|rail| watched.all.noise.factor(rail, pair, history));
         let effect = watched.alike.effects(&self.guard)(Rail::Failed);

@@ -8,7 +8,7 @@ use crate::sim::Rng;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
-use crate::verdict::guard::rails::noise::History;
+use crate::verdict::guard::rails::noise::LatencyHistory;
 use crate::verdict::guard::rails::rail::Rail;
 use crate::verdict::guard::rails::watch::{RailMemory, Rails};
 use crate::verdict::guard::scene::Scene;
@@ -48,7 +48,7 @@ fn rule(rails: &Rails, watched: &mut RailMemory) -> Verdict {
 fn feed(rails: &Rails, watched: &mut RailMemory, views: &Views<Traffic>) -> Verdict {
     let (candidate, baseline) = (key("v2"), key("v1"));
     let both = &Both { views, candidate: &candidate, baseline: &baseline };
-    let (pair, history) = (both.pair("").expect("both versions"), &History::default());
+    let (pair, history) = (both.pair("").expect("both versions"), &LatencyHistory::default());
     let learnt = &rails.learn_traffic(watched, both, pair, history);
     judged(|judged| {
         let scene = Scene { judged, guard: &rails.guard, model: "m", version: "v2", baseline: "v1" };
