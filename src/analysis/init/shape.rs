@@ -117,7 +117,7 @@ fn walked(columns: &[TableColumn], family: &RecordFamily, records: &[usize], doc
         }
         match (family, lists) {
             (RecordFamily::Inference(side), Some(Value::Array(all))) => {
-                tensors::rows(&mut walk, *side, all, record, &shared)
+                tensors::rows(&mut walk, *side, all, record, &shared);
             }
             (RecordFamily::Rows(_) | RecordFamily::Otlp(_), Some(list)) => {
                 walk.elements((&family.lists(), 0), &|field| family.reads_in_rows(field), list, record, &shared);

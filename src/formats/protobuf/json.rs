@@ -39,7 +39,7 @@ fn entry(wire: &mut Wire<'_>, depth: u32) -> Result<(String, Value), BadValue> {
         match tag {
             Tag { number: 1, kind: WireType::Bytes } => key = wire.text()?,
             Tag { number: 2, kind: WireType::Bytes } => {
-                said = wire.within(|wire| value(wire, Json::Value, depth + 1))?
+                said = wire.within(|wire| value(wire, Json::Value, depth + 1))?;
             }
             tag => wire.skip(tag)?,
         }
