@@ -53,9 +53,10 @@ const DELAY_BUCKETS_S: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3_600
 type CountOf = fn(&LaneCounts) -> u64;
 
 /// What can become of a label.
-const FATES: [(&str, CountOf); 6] = [
+const FATES: [(&str, CountOf); 7] = [
     ("joined", |lane| lane.labels.joined),
     ("duplicate", |lane| lane.labels.duplicates),
+    ("corrected", |lane| lane.labels.corrected),
     ("orphan", |lane| lane.labels.orphans),
     ("expired", |lane| lane.labels.expired),
     ("early", |lane| lane.labels.early),

@@ -26,7 +26,7 @@ use crate::summary::{Profile, Rare};
 pub use self::guard::{Achievement, Fairness, GroupRate, GuardPlan, SloPlan, Success};
 pub use self::measure::{MeasurePlan, Tolerance, Worse};
 pub use self::path::{HEADER, INDEX_MAX, Path, PathStep, Texts};
-pub use self::quality::QualityPlan;
+pub use self::quality::{Corrections, QualityPlan};
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
 pub use self::source::{
     CONDITIONS_MAX, ClassScores, Condition, FieldSource, Format, Frame, Mapping, MessageSchema, NumericField, ROW,

@@ -32,6 +32,7 @@ mod command;
 mod command_replay;
 mod compaction;
 mod config;
+mod corrections;
 #[path = "../../benches/common/counting.rs"]
 mod counting;
 mod dashboard;

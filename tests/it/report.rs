@@ -628,3 +628,44 @@ fn ids_join_by_their_value_and_labels_that_do_not_count_are_problems() {
     assert!(problem(&lossy, "blank").starts_with("0.2 % of the outcomes (1 of 503) name no prediction"));
     assert!(problem(&lossy, "refused").contains("labels.csv, line 504: 1 cells where the header names 2"));
 }
+
+#[test]
+fn corrected_outcomes_count_as_the_pipeline_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let rows = (1..=200).map(|at| format!("{at},v1,{},{at}\n", f64::from(at % 10) / 10.0));
+    let rows = file("rows.csv", &("id,v,s,x\n".to_owned() + &rows.collect::<String>()));
+    let label = |at: u32| u32::from(at % 10 > 5);
+    let right = |at: u32| format!("{at},9,{}\n", label(at));
+    let wrong = |at: u32, known_at: u32| format!("{at},{known_at},{}\n", 1 - label(at));
+    let alone = (1..=200).map(right).collect::<String>();
+    // What became known before comes before it and after it; of the same time the last in the file counts.
+    let several = (1..=200).map(|at| wrong(at, 9) + &right(at) + &wrong(at, 8)).collect::<String>();
+    let brier = |corrections: &str, outcomes: &str| {
+        let pipeline = format!(
+            "pipeline: p\nsources:\n  predictions:\n    {{ topic: p, id: id, version: v, score: s, features: {{ \
+             numeric: {{ x: {{ path: x, range: [0, 200] }} }} }} }}\n  outcomes: {{ topic: o, id: id, event_time: {{ \
+             path: at, unit: s }}, label: y }}\nwindows: {{ size: 5m }}\nrollout: {{ baseline: v1 }}\nlabels: {{ \
+             corrections: {corrections} }}\n"
+        );
+        let plan = haldane::config::load(&file("p.yaml", &pipeline)).expect("a pipeline").plan;
+        let outcomes = vec![file("labels.csv", &format!("id,at,y\n{outcomes}"))];
+        let (reference, current) = (vec![rows.clone()], vec![rows.clone()]);
+        let request = CompareRequest { reference, current, outcomes, ..CompareRequest::default() };
+        let comparison = report::compare(&request, Some(&plan)).expect("a report");
+        let further = comparison.problems.iter().find(|problem| problem.what == "further").map(|one| one.text.clone());
+        (format!("{:?}", comparison.quality), comparison.trust.join("; "), further.unwrap_or_default())
+    };
+    let (only, _, _) = brier("last", &alone);
+    let (last, told, further) = brier("last", &several);
+    assert_eq!(only, last);
+    assert!(told.contains("200 outcomes correct older ones of the same prediction"), "{told}");
+    assert!(further.contains("(200 of 600) are further labels"), "{further}");
+    let (first, told, further) = brier("first", &several);
+    assert!(first != last && !told.contains("correct older"), "{told}");
+    assert!(further.contains("(400 of 600) are further labels"), "{further}");
+}

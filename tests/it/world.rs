@@ -128,6 +128,7 @@ pub fn plan(window: WindowKind) -> Plan {
             horizon: 120 * SECOND,
             pending_max: 100_000,
             sample: 1.0,
+            corrections: Corrections::First,
         }),
         baselines: vec![Baseline::Concurrent, Baseline::Previous],
         reference: None,

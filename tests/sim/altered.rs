@@ -77,7 +77,8 @@ impl Sums {
             .and_modify(|before| match (&mut *body, &*before) {
                 (Body::Traffic(now), Body::Traffic(before)) => now.rates.merge(&before.rates),
                 (Body::QualityInTime(now), Body::QualityInTime(before))
-                | (Body::QualityLate(now), Body::QualityLate(before)) => now.merge(before),
+                | (Body::QualityLate(now), Body::QualityLate(before))
+                | (Body::QualityCorrected(now), Body::QualityCorrected(before)) => now.merge(before),
                 _ => {}
             })
             .or_insert_with(|| body.clone());

@@ -12,17 +12,17 @@ use super::rows::{NONE, RowReader, Rows};
 use crate::batch::TextArray;
 use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
-use crate::event::class_hash;
+use crate::event::{EventKind, Micros, class_hash};
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
 use crate::kernel::bin::Edges;
-use crate::plan::{ColumnRole, QualityPlan, Task};
+use crate::plan::{ColumnRole, Corrections, Plan, QualityPlan, Task, TimeFormat};
 use crate::scan::traffic::ResponseClass;
 use crate::summary::quality::Labelled;
 use crate::summary::{Quality, Rates};
 use crate::table::{Chunk, EventField, Table, Wanted, cells};
 
-/// Labels by the hash of their prediction's id; the first of several stands.
+/// Labels by the hash of their prediction's id; of several the one that the pipeline says, or the first.
 pub(crate) type Labels = BTreeMap<u64, String>;
 
 /// Answers of one side.
@@ -52,46 +52,83 @@ pub(crate) struct Outcomes {
     pub(crate) example: Option<String>,
     /// Rows without an id or a label.
     pub(crate) blank: u64,
-    /// Further labels of an id.
+    /// Further labels of an id that do not count.
     pub(crate) further: u64,
+    /// Labels that took the place of an older one.
+    pub(crate) corrected: u64,
+    /// Where the last label counts: when each became known.
+    known_at: BTreeMap<u64, Micros>,
 }
 
 impl Outcomes {
     /// Reads files of outcomes. `plan` names their columns, else they are guessed.
-    pub(crate) fn read(tables: &[Table], plan: Option<&crate::plan::Plan>) -> Result<Self> {
+    pub(crate) fn read(tables: &[Table], plan: Option<&Plan>) -> Result<Self> {
         let mut outcomes = Self::default();
         for table in tables {
             let (id, label) = places(table, plan)?;
-            let wanted = [Wanted { column: id, repeats: false }, Wanted { column: label, repeats: false }];
+            let order = plan.and_then(|plan| OutcomeOrder::of(table, plan));
+            let time = order.as_ref().and_then(|order| order.time);
+            let wanted = [Some(id), Some(label), time.map(|(column, _)| column)].into_iter().flatten();
+            let wanted: Vec<Wanted> = wanted.map(|column| Wanted { column, repeats: false }).collect();
             for chunk in table.chunks(&wanted)? {
-                outcomes.take(table, chunk?);
+                outcomes.take(table, chunk?, order.as_ref());
             }
         }
         Ok(outcomes)
     }
 
-    fn take(&mut self, table: &Table, chunk: Chunk) {
+    fn take(&mut self, table: &Table, chunk: Chunk, order: Option<&OutcomeOrder>) {
         self.rows += chunk.rows as u64 + chunk.refused;
         self.refused += chunk.refused;
         self.example = self.example.take().or(chunk.example);
         let (ids, texts) = (table.ids(&chunk.arrays[0]), cells::texts(&chunk.arrays[1]));
-        for (id, label) in ids.iter().zip(&texts) {
+        let times = order.and_then(|order| order.time).map(|(_, format)| cells::times(&chunk.arrays[2], format));
+        for (row, (id, label)) in ids.iter().zip(&texts).enumerate() {
             let (Some(id), Some(label)) = (id, label.filter(|label| !cell::is_missing(label))) else {
                 self.blank += 1;
                 continue;
             };
+            let known_at =
+                times.as_ref().filter(|times| times.is_valid(row)).map_or(Micros::MIN, |times| times.value(row));
+            let is_last = order.is_some() && self.known_at.get(&id).is_none_or(|before| known_at >= *before);
+            if is_last {
+                self.known_at.insert(id, known_at);
+            }
             match self.labels.entry(id) {
                 Entry::Vacant(free) => drop(free.insert(label.to_owned())),
+                Entry::Occupied(mut former) if is_last => {
+                    former.insert(label.to_owned());
+                    self.corrected += 1;
+                }
                 Entry::Occupied(_) => self.further += 1,
             }
         }
     }
 }
 
+/// By what the last of several labels is known.
+struct OutcomeOrder {
+    /// Where the file has when they became known; without it the last is that furthest down.
+    time: Option<(usize, TimeFormat)>,
+}
+
+impl OutcomeOrder {
+    /// None where the first counts.
+    fn of(table: &Table, plan: &Plan) -> Option<Self> {
+        plan.quality.as_ref().filter(|quality| quality.corrections == Corrections::Last)?;
+        let of_events = table.field(EventField::Time).map(|column| (column, TimeFormat::Micros));
+        let of_plan = || {
+            let source = plan.sources.iter().find(|source| source.kind == EventKind::Outcome)?;
+            let (path, format) = source.mapping.event_time.as_ref()?;
+            Some((find(table, path, "event_time")?, *format))
+        };
+        Some(Self { time: of_events.or_else(of_plan) })
+    }
+}
+
 /// Where a file of outcomes has its ids and its labels.
-fn places(table: &Table, plan: Option<&crate::plan::Plan>) -> Result<(usize, usize)> {
-    use crate::event::EventKind::Outcome;
-    let source = || plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == Outcome));
+fn places(table: &Table, plan: Option<&Plan>) -> Result<(usize, usize)> {
+    let source = || plan.and_then(|plan| plan.sources.iter().find(|source| source.kind == EventKind::Outcome));
     let events = table.field(EventField::Id).zip(table.field(EventField::Label));
     let said = events.or_else(|| {
         let source = source()?;
@@ -120,6 +157,7 @@ pub(crate) fn plan(layout: &Layout, score_edges: Option<Edges>) -> QualityPlan {
         horizon: 0,
         pending_max: usize::MAX,
         sample: 1.0,
+        corrections: Corrections::First,
     }
 }
 

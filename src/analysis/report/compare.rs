@@ -83,6 +83,10 @@ pub fn compare(request: &CompareRequest, plan: Option<&Plan>) -> Result<Comparis
     let mut comparison = Job { tables, layout: &layout, request }.run(&outcomes.labels)?;
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
     comparison.problems.splice(0..0, topics.chain(problems::of_outcomes(&outcomes)));
+    if outcomes.corrected > 0 {
+        let outcomes = plural(outcomes.corrected, "outcome");
+        comparison.trust.push(format!("{outcomes} correct older ones of the same prediction; the last counts"));
+    }
     let warnings = ["reference", "current file"].into_iter().zip(tables);
     let warnings = warnings.flat_map(|(side, table)| table.warnings().map(move |text| format!("the {side} {text}")));
     comparison.trust.extend(warnings);

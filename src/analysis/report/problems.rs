@@ -80,7 +80,7 @@ pub(crate) fn of_outcomes(outcomes: &Outcomes) -> impl Iterator<Item = Problem> 
     let lost = [
         ("refused", outcomes.refused, format!("cannot be read{example}")),
         ("blank", outcomes.blank, "name no prediction or no class".to_owned()),
-        ("further", outcomes.further, "are further labels of one prediction; the first counts".to_owned()),
+        ("further", outcomes.further, "are further labels of one prediction, and do not count".to_owned()),
     ];
     let all = outcomes.rows;
     lost.into_iter().filter(|(_, n, _)| *n > 0).map(move |(what, n, why)| {

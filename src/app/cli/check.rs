@@ -19,8 +19,8 @@ use crate::event::{Micros, SECOND};
 use crate::files::InputFiles;
 use crate::name::Name as _;
 use crate::plan::{
-    Action, Against, Baseline, Bound, Cause, Condition, FieldSource, Mapping, Plan, QualityPlan, Rule, Selection,
-    SourcePlan, WindowKind,
+    Action, Against, Baseline, Bound, Cause, Condition, Corrections, FieldSource, Mapping, Plan, QualityPlan, Rule,
+    Selection, SourcePlan, WindowKind,
 };
 use crate::preview;
 use crate::verdict::words::percent;
@@ -220,7 +220,15 @@ fn labels(quality: &QualityPlan) -> String {
     } else {
         String::new()
     };
-    format!("first result after {}, last revision after {}{share}", span(quality.wait), span(quality.horizon))
+    let corrected = match quality.corrections {
+        Corrections::First => "",
+        Corrections::Last => ", the last outcome of a prediction counts",
+    };
+    format!(
+        "first result after {}, last revision after {}{share}{corrected}",
+        span(quality.wait),
+        span(quality.horizon)
+    )
 }
 
 fn baselines(plan: &Plan) -> Vec<String> {

@@ -19,7 +19,7 @@ use crate::judge::store::PaneStore;
 use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
-use crate::plan::{Baseline, Plan, WindowKind};
+use crate::plan::{Baseline, Corrections, Plan, WindowKind};
 use crate::scan::{Body, Checkpoint, Open, Partial, Tick};
 use crate::summary::{Spill, Traffic};
 use crate::trust::WindowTrust;
@@ -376,8 +376,13 @@ impl Judge {
         let before = |time: Micros| self.plan.time.earlier(time, back);
         self.history.release(before(quality_before), before(traffic_before));
         if self.said_once {
-            let wait = self.plan.quality.as_ref().map_or(0, |quality| quality.wait);
-            let labels_before = self.plan.time.earlier(clock.saturating_sub(wait), self.plan.time.pane);
+            // Of labels that may be corrected each lane's are replaced by themselves.
+            let labels_before = match &self.plan.quality {
+                Some(quality) if quality.corrections == Corrections::First => {
+                    self.plan.time.earlier(clock.saturating_sub(quality.wait), self.plan.time.pane)
+                }
+                _ => Micros::MIN,
+            };
             self.store.share(&self.plan, self.plan.time.pane_of(clock), labels_before);
         }
     }

@@ -15,6 +15,7 @@ pub(crate) enum SealedContent {
     Traffic(Sealed<Traffic>),
     InTime(Sealed<Quality>),
     Late(Sealed<Quality>),
+    Corrected(Sealed<Quality>),
     Exposure(DeclaredShare, Inputs),
     Intake(Intake),
 }
@@ -25,6 +26,7 @@ impl SealedContent {
             Body::Traffic(traffic) => Self::Traffic(Sealed::new(traffic)),
             Body::QualityInTime(quality) => Self::InTime(Sealed::new(quality)),
             Body::QualityLate(quality) => Self::Late(Sealed::new(quality)),
+            Body::QualityCorrected(quality) => Self::Corrected(Sealed::new(quality)),
             Body::Exposure(share) => Self::Exposure(*share, inputs),
             Body::Intake(intake) => Self::Intake(*intake),
         }
@@ -35,6 +37,7 @@ impl SealedContent {
             Self::Traffic(sealed) => Body::Traffic(opened(plan, sealed)),
             Self::InTime(sealed) => Body::QualityInTime(opened(plan, sealed)),
             Self::Late(sealed) => Body::QualityLate(opened(plan, sealed)),
+            Self::Corrected(sealed) => Body::QualityCorrected(opened(plan, sealed)),
             Self::Exposure(share, _) => Body::Exposure(*share),
             Self::Intake(intake) => Body::Intake(*intake),
         }
@@ -43,7 +46,7 @@ impl SealedContent {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Traffic(sealed) => sealed.bytes(),
-            Self::InTime(sealed) | Self::Late(sealed) => sealed.bytes(),
+            Self::InTime(sealed) | Self::Late(sealed) | Self::Corrected(sealed) => sealed.bytes(),
             Self::Exposure(..) | Self::Intake(_) => 0,
         }
     }
@@ -51,7 +54,7 @@ impl SealedContent {
     pub(crate) fn put_away(&mut self, spill: &Arc<dyn Spill>) -> usize {
         match self {
             Self::Traffic(sealed) => sealed.put_away(spill),
-            Self::InTime(sealed) | Self::Late(sealed) => sealed.put_away(spill),
+            Self::InTime(sealed) | Self::Late(sealed) | Self::Corrected(sealed) => sealed.put_away(spill),
             Self::Exposure(..) | Self::Intake(_) => 0,
         }
     }

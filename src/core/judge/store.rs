@@ -11,7 +11,7 @@ use crate::event::Micros;
 use crate::judge::sealed::SealedContent;
 use crate::judge::trust::Accounts;
 use crate::plan::Plan;
-use crate::scan::frame::{DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
+use crate::scan::frame::{CORRECTED, DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
@@ -121,21 +121,30 @@ impl PaneStore {
         )
     }
 
-    /// Labelled predictions of the panes in `[start, end)`, by group; with or without labels that came late.
+    /// Labelled predictions of the panes in `[start, end)`, by group; with or without labels that came late, and what
+    /// these have corrected.
     pub(crate) fn quality(&self, plan: &Plan, start: Micros, end: Micros, with_late: bool) -> Groups<Quality> {
-        merge(
-            plan,
-            self.counted(start, end).filter_map(|(key, counted)| match counted {
-                SealedContent::InTime(quality) => Some((key, quality)),
-                SealedContent::Late(quality) if with_late => Some((key, quality)),
+        let counted = self.panes.range(start..end).flat_map(|(_, slots)| {
+            slots.iter().filter_map(move |((key, lane, source, _), kept)| match &kept.counted {
+                SealedContent::InTime(_)
+                    if with_late && slots.contains_key(&(Arc::clone(key), *lane, *source, CORRECTED)) =>
+                {
+                    None
+                }
+                SealedContent::InTime(quality) => Some((&**key, quality)),
+                SealedContent::Late(quality) | SealedContent::Corrected(quality) if with_late => {
+                    Some((&**key, quality))
+                }
                 _ => None,
-            }),
-        )
+            })
+        });
+        merge(plan, counted)
     }
 
     /// Whether any label came late for the panes in `[start, end)`.
     pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
-        self.counted(start, end).any(|(_, counted)| matches!(counted, SealedContent::Late(_)))
+        self.counted(start, end)
+            .any(|(_, counted)| matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_)))
     }
 
     /// The share of traffic declared last for a version before `end`.
@@ -245,7 +254,9 @@ impl PaneStore {
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
             slots.retain(|_, kept| match kept.counted {
                 SealedContent::Traffic(_) => pane >= traffic_before,
-                SealedContent::InTime(_) | SealedContent::Late(_) => pane >= quality_before,
+                SealedContent::InTime(_) | SealedContent::Late(_) | SealedContent::Corrected(_) => {
+                    pane >= quality_before
+                }
                 SealedContent::Exposure(..) | SealedContent::Intake(_) => true,
             });
         }
@@ -311,7 +322,7 @@ fn merge<'a, T: Cell + Seal + 'a>(
 mod tests {
     use super::*;
     use crate::event::EventKind;
-    use crate::plan::{Format, Mapping, SourcePlan};
+    use crate::plan::{Corrections, Format, Mapping, QualityPlan, SourcePlan, Task};
     use crate::scan::frame::DeclaredShare;
 
     fn declared(upto: i64, share: f64) -> Partial {
@@ -329,6 +340,37 @@ mod tests {
         assert_eq!(store.declared_share("m", "v2", 2), Some(0.1));
         assert!(store.put(declared(25, 0.5)));
         assert_eq!(store.declared_share("m", "v2", 2), Some(0.5));
+    }
+
+    #[test]
+    fn corrected_labels_stand_for_those_in_time_of_their_lane_and_group() {
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        let quality = QualityPlan {
+            task: Task::Binary,
+            width_bins: vec![10],
+            score_edges: crate::baseline::cut::equal_width(0.0, 1.0, 20).edges,
+            threshold: 0.5,
+            wait: 10,
+            horizon: 100,
+            pending_max: 1_000,
+            sample: 1.0,
+            corrections: Corrections::Last,
+        };
+        let labels = |n: u64| Quality { n, ..Quality::new(&quality) };
+        let plan = Plan { quality: Some(quality.clone()), ..plan };
+        let mut store = PaneStore::default();
+        store.put(partial(0, 10, Body::QualityInTime(labels(100))));
+        store.put(partial(1, 10, Body::QualityInTime(labels(20))));
+        let n = |store: &PaneStore, with_late| {
+            store.quality(&plan, 10, 20, with_late).iter().map(|(_, quality)| quality.n).sum::<u64>()
+        };
+        assert_eq!((n(&store, true), store.has_late(10, 20)), (120, false));
+        assert!(store.put(partial(0, 10, Body::QualityCorrected(labels(7)))));
+        assert_eq!((n(&store, false), n(&store, true), store.has_late(10, 20)), (120, 27, true));
+        store.put(partial(0, 10, Body::QualityLate(labels(3))));
+        assert_eq!((n(&store, false), n(&store, true)), (120, 30));
+        store.release(&plan, 20, 20);
+        assert!(!store.has_late(10, 20));
     }
 
     fn partial(lane: u32, pane: Micros, body: Body) -> Partial {

@@ -1,5 +1,7 @@
 //! How labels are joined to predictions, and what is measured with them.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Task, TimePlan};
 use crate::event::Micros;
 use crate::kernel::bin::Edges;
@@ -25,6 +27,20 @@ pub struct QualityPlan {
     pub pending_max: usize,
     /// Share of predictions that are followed up (by hash of the id), 0 < p <= 1.
     pub sample: f64,
+    /// Which of several labels of a prediction counts.
+    pub corrections: Corrections,
+}
+
+/// Which of several outcomes of one prediction is its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Corrections {
+    /// The one that was read first.
+    #[default]
+    First,
+    /// The one with the latest event time; of those that have the same, the last in the log.
+    Last,
 }
 
 impl QualityPlan {

@@ -38,6 +38,7 @@ pub(crate) enum PaneContent {
     Traffic(Box<OpenTraffic>),
     InTime(LabelledRows),
     Late(LabelledRows),
+    Corrected(LabelledRows),
     Exposure(DeclaredShare),
     Intake(Intake),
 }
@@ -83,6 +84,7 @@ impl PaneContent {
             Self::Traffic(traffic) => Body::Traffic(traffic.close()),
             Self::InTime(gathered) => Body::QualityInTime(open(&gathered)),
             Self::Late(gathered) => Body::QualityLate(open(&gathered)),
+            Self::Corrected(gathered) => Body::QualityCorrected(open(&gathered)),
             Self::Exposure(share) => Body::Exposure(share),
             Self::Intake(intake) => Body::Intake(intake),
         }
@@ -91,7 +93,7 @@ impl PaneContent {
     fn bytes(&self) -> usize {
         match self {
             Self::Traffic(traffic) => traffic.bytes(),
-            Self::InTime(gathered) | Self::Late(gathered) => gathered.bytes(),
+            Self::InTime(gathered) | Self::Late(gathered) | Self::Corrected(gathered) => gathered.bytes(),
             Self::Exposure(_) | Self::Intake(_) => 0,
         }
     }

@@ -19,11 +19,15 @@ use crate::summary::{MeasureSummary, Quality, Tails, Traffic};
 use crate::time::Clock;
 
 /// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
-/// one, of the account of a stream the third, and with measures the fourth: what came after the first stands after all
-/// else.
-const FRAME_VERSIONS: RangeInclusive<u8> = 3..=6;
+/// one, of the account of a stream the third, with measures the fourth, and of corrected labels the fifth: what came
+/// after the first stands after all else.
+const FRAME_VERSIONS: RangeInclusive<u8> = 3..=7;
 /// The version of frames with the account of a stream.
 const WITH_ACCOUNTS: u8 = 5;
+/// The version of frames with measures.
+const WITH_MEASURES: u8 = 6;
+/// The version of frames with corrected labels.
+const WITH_CORRECTIONS: u8 = 7;
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +63,9 @@ pub enum Body {
     Exposure(DeclaredShare) = 3,
     /// What came of the records of the stream, whatever their group.
     Intake(Intake) = 4,
+    /// Labels of the predictions that had one in time, as those that came until the `horizon` have corrected it. In the
+    /// last revision they stand for those that came in time.
+    QualityCorrected(Quality) = 5,
 }
 
 /// The part that traffic is; see [`Body::part`].
@@ -67,6 +74,8 @@ pub const TRAFFIC: u8 = 0;
 pub const IN_TIME: u8 = 1;
 /// The part that declared shares are.
 pub const EXPOSURE: u8 = 3;
+/// The part that stands for [`IN_TIME`] in the last revision.
+pub const CORRECTED: u8 = 5;
 
 /// What the last exposure event of a pane said.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,6 +96,7 @@ impl Body {
             Self::QualityLate(_) => 2,
             Self::Exposure(_) => EXPOSURE,
             Self::Intake(_) => 4,
+            Self::QualityCorrected(_) => CORRECTED,
         }
     }
 }
@@ -299,7 +309,8 @@ impl Frame {
     pub fn encode(&self) -> Vec<u8> {
         let far = Far::of(self);
         let version = match (self, &far) {
-            (_, Some(Far::Measures(..))) => *FRAME_VERSIONS.end(),
+            (Self::Partial(partial), _) if matches!(partial.body, Body::QualityCorrected(_)) => WITH_CORRECTIONS,
+            (_, Some(Far::Measures(..))) => WITH_MEASURES,
             (_, Some(Far::Paces(_))) => WITH_ACCOUNTS,
             (Self::Partial(partial), _) if matches!(partial.body, Body::Intake(_)) => WITH_ACCOUNTS,
             (_, Some(_)) => FRAME_VERSIONS.start() + 1,
@@ -374,7 +385,7 @@ impl Far {
                 }
                 (!far.is_empty()).then_some(Self::Numbers(far))
             }
-            Body::QualityInTime(quality) | Body::QualityLate(quality) => {
+            Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
                 (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
             }
             Body::Exposure(_) | Body::Intake(_) => None,
@@ -397,7 +408,10 @@ impl Far {
                 put_back(far, traffic)?;
                 traffic.measures = measures;
             }
-            (Self::Labels(tails), Body::QualityInTime(quality) | Body::QualityLate(quality)) => quality.tails = tails,
+            (
+                Self::Labels(tails),
+                Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality),
+            ) => quality.tails = tails,
             _ => return None,
         }
         Some(())
@@ -478,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_are_sent_as_the_newest_version() {
+    fn measures_are_sent_as_their_version() {
         let mut traffic = Traffic::new(&crate::plan::Columns::default());
         traffic.measures.push(MeasureSummary::default());
         traffic.measures[0].update(12.5, Some(7));
@@ -488,6 +502,26 @@ mod tests {
         assert_eq!(frame.encode()[0], 6);
         assert_eq!(Frame::decode(&frame.encode()).expect("decodes"), frame);
         let cut_short = &frame.encode()[..frame.encode().len() - 1];
+        assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+    }
+
+    #[test]
+    fn corrected_labels_are_sent_as_the_newest_version() {
+        let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
+        let (inputs, mut labels) = (Inputs::of(0), Quality { n: 3, ..Quality::default() });
+        let frame = |labels: &Quality| {
+            let body = Body::QualityCorrected(labels.clone());
+            assert_eq!((body.part(), postcard::to_stdvec(&body).expect("encodes")[0]), (5, 5));
+            let partial = Partial { lane: 0, source: 1, pane: 0, group: group.clone(), upto: 0, body, inputs };
+            Frame::Partial(Box::new(partial))
+        };
+        let near = frame(&labels);
+        labels.tails.above.add(7.5, &ReliabilityBin { n: 1, ..ReliabilityBin::default() });
+        for frame in [near, frame(&labels)] {
+            assert_eq!(frame.encode()[0], 7);
+            assert_eq!(Frame::decode(&frame.encode()).expect("decodes"), frame);
+        }
+        let cut_short = &frame(&labels).encode()[..frame(&labels).encode().len() - 1];
         assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
     }
 
@@ -520,7 +554,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(7, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(8, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

@@ -4,11 +4,13 @@
 //! the other), and whether a label counts as in time is a function of the pair and of the outcome stream alone: its
 //! broker time, and how far that stream had come when it was read.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::event::Micros;
+use crate::plan::Corrections;
 use crate::scan::stubs::Stubs;
 use crate::summary::Spill;
 
@@ -48,6 +50,8 @@ impl Stub {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ArrivedLabel {
     pub(crate) broker_time: Micros,
+    /// When the truth became known.
+    pub(crate) event_time: Micros,
     /// Watermark of the outcome stream just before this label.
     pub(crate) watermark: Micros,
     /// Binary and regression: the value. Multiclass: unused.
@@ -86,7 +90,7 @@ pub(crate) enum Match {
     Joined(Stub),
     /// It waits for its prediction.
     Waiting,
-    /// The prediction, or a waiting label, has this id already.
+    /// The prediction, or a waiting label, has this id already, and the first label counts.
     Duplicate,
     /// It is older than its prediction by more than clocks may differ.
     Early,
@@ -112,6 +116,11 @@ pub(crate) enum FoundLabel {
 pub(crate) struct Join {
     stubs: Stubs,
     labels: ById<ArrivedLabel>,
+    /// Where the last label of a prediction counts, those that wait beside another one. Which of them are in time is
+    /// known once their prediction has come.
+    further: BTreeMap<u64, Vec<ArrivedLabel>>,
+    n_further: usize,
+    corrections: Corrections,
     /// Labels with ids above this do not wait.
     limit: u64,
     n_max: usize,
@@ -120,8 +129,9 @@ pub(crate) struct Join {
 }
 
 impl Join {
-    pub(crate) fn new(n_max: usize, skew_max: Micros) -> Self {
-        Self { stubs: Stubs::default(), labels: ById::default(), limit: u64::MAX, n_max, skew_max }
+    pub(crate) fn new(n_max: usize, skew_max: Micros, corrections: Corrections) -> Self {
+        let (stubs, labels, further) = (Stubs::default(), ById::default(), BTreeMap::new());
+        Self { stubs, labels, further, n_further: 0, corrections, limit: u64::MAX, n_max, skew_max }
     }
 
     fn is_early(&self, stub: &Stub, label: &ArrivedLabel) -> bool {
@@ -152,11 +162,18 @@ impl Join {
         if self.stubs.insert(pane, id, stub) { found } else { FoundLabel::NoRoom }
     }
 
+    /// Takes out the labels that waited for a prediction beside another one, in their order.
+    pub(crate) fn take_further(&mut self, id: u64) -> Vec<ArrivedLabel> {
+        let further = self.further.remove(&id).unwrap_or_default();
+        self.n_further -= further.len();
+        further
+    }
+
     /// Takes a label.
     pub(crate) fn label(&mut self, id: u64, label: ArrivedLabel) -> Match {
         if let Some(place) = self.stubs.find(id) {
             let stub = self.stubs.get(place);
-            if stub.labelled {
+            if stub.labelled && self.corrections == Corrections::First {
                 return Match::Duplicate;
             }
             if self.is_early(&stub, &label) {
@@ -169,23 +186,39 @@ impl Join {
             return Match::Refused;
         }
         match self.labels.entry(id) {
-            Entry::Occupied(_) => Match::Duplicate,
-            Entry::Vacant(place) => {
-                place.insert(label);
-                Match::Waiting
+            Entry::Vacant(place) if !self.further.contains_key(&id) => drop(place.insert(label)),
+            Entry::Occupied(_) if self.corrections == Corrections::First => return Match::Duplicate,
+            _ => {
+                self.further.entry(id).or_default().push(label);
+                self.n_further += 1;
             }
         }
+        Match::Waiting
     }
 
     /// Lets no more than so many labels wait: of more, those with the smallest ids, as of predictions. Returns how many
     /// had to go.
     pub(crate) fn bound_labels(&mut self, n_max: usize) -> u64 {
-        let before = self.labels.len();
-        while self.labels.len() > n_max {
+        let before = self.n_waiting();
+        while self.n_waiting() > n_max {
             self.limit /= 2;
             self.labels.retain(|id, _| *id <= self.limit);
+            let limit = self.limit;
+            self.retain_further(|id, _| id <= limit);
         }
-        (before - self.labels.len()) as u64
+        (before - self.n_waiting()) as u64
+    }
+
+    fn n_waiting(&self) -> usize {
+        self.labels.len() + self.n_further
+    }
+
+    fn retain_further(&mut self, stays: impl Fn(u64, &ArrivedLabel) -> bool) {
+        self.further.retain(|id, labels| {
+            labels.retain(|label| stays(*id, label));
+            !labels.is_empty()
+        });
+        self.n_further = self.further.values().map(Vec::len).sum();
     }
 
     /// How many predictions of a pane wait.
@@ -216,19 +249,22 @@ impl Join {
     /// How many bytes are taken, about: of the places of a table an eighth stays free, and each has a byte of its own.
     pub(crate) fn bytes(&self) -> usize {
         let places = |capacity: usize, entry: usize| capacity / 7 * 8 * (entry + 1);
-        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, ArrivedLabel)>())
+        let further = 2 * self.n_further * size_of::<ArrivedLabel>()
+            + 2 * self.further.len() * size_of::<(u64, Vec<ArrivedLabel>)>();
+        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, ArrivedLabel)>()) + further
     }
 
     /// Forgets labels whose prediction cannot come any more, none being from before this time, which may make room for
     /// others; returns how many.
     pub(crate) fn forget_labels(&mut self, before: Micros) -> u64 {
-        let (n, before) = (self.labels.len(), before.saturating_sub(self.skew_max));
+        let (n, before) = (self.n_waiting(), before.saturating_sub(self.skew_max));
         self.labels.retain(|_, label| label.broker_time >= before);
+        self.retain_further(|_, label| label.broker_time >= before);
         if self.labels.len() <= self.labels.capacity() / 4 {
             self.limit = self.limit.saturating_mul(2);
             self.labels.shrink_to_fit();
         }
-        (n - self.labels.len()) as u64
+        (n - self.n_waiting()) as u64
     }
 }
 
@@ -241,7 +277,7 @@ mod tests {
     }
 
     fn label(broker_time: Micros) -> ArrivedLabel {
-        ArrivedLabel { broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
+        ArrivedLabel { broker_time, event_time: broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
     }
 
     fn predict(join: &mut Join, pane: Micros, id: u64, stub: Stub) -> FoundLabel {
@@ -251,7 +287,7 @@ mod tests {
 
     #[test]
     fn either_side_may_come_first() {
-        let mut join = Join::new(10, 0);
+        let mut join = Join::new(10, 0, Corrections::First);
         assert_eq!(join.label(7, label(20)), Match::Waiting);
         assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Label(label(20)));
         predict(&mut join, 0, 8, stub(10));
@@ -260,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_first_label_wins() {
-        let mut join = Join::new(10, 0);
+        let mut join = Join::new(10, 0, Corrections::First);
         join.label(7, label(20));
         assert_eq!(join.label(7, label(21)), Match::Duplicate);
         predict(&mut join, 0, 7, stub(10));
@@ -269,7 +305,7 @@ mod tests {
 
     #[test]
     fn room_is_bounded_and_given_back() {
-        let mut join = Join::new(2, 0);
+        let mut join = Join::new(2, 0, Corrections::First);
         assert_eq!(predict(&mut join, 0, 1, stub(10)), FoundLabel::Nothing);
         assert_eq!(predict(&mut join, 0, 2, stub(10)), FoundLabel::Nothing);
         assert_eq!(predict(&mut join, 0, 3, stub(10)), FoundLabel::NoRoom);
@@ -279,7 +315,7 @@ mod tests {
 
     #[test]
     fn of_too_many_labels_those_with_small_ids_wait() {
-        let mut join = Join::new(10, 0);
+        let mut join = Join::new(10, 0, Corrections::First);
         let ids = || (1..=16).map(|n| n * (u64::MAX / 16));
         ids().for_each(|id| assert_eq!(join.label(id, label(20)), Match::Waiting));
         assert_eq!(join.bound_labels(5), 12);
@@ -295,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_label_older_than_its_prediction_is_not_its_truth_and_is_told() {
-        let mut join = Join::new(10, 3);
+        let mut join = Join::new(10, 3, Corrections::First);
         join.label(7, label(6));
         assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Early);
         assert_eq!(join.label(7, label(6)), Match::Early);
@@ -304,11 +340,32 @@ mod tests {
 
     #[test]
     fn a_label_may_be_older_by_as_much_as_clocks_may_differ() {
-        let mut join = Join::new(10, 3);
+        let mut join = Join::new(10, 3, Corrections::First);
         join.label(7, label(7));
         assert_eq!(join.forget_labels(10), 0, "its prediction may still come");
         assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Label(label(7)));
         predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(7)), Match::Joined(_)));
+    }
+
+    #[test]
+    fn where_the_last_label_counts_all_are_told_in_their_order() {
+        let mut join = Join::new(10, 3, Corrections::Last);
+        [6, 20, 21].into_iter().for_each(|time| assert_eq!(join.label(7, label(time)), Match::Waiting));
+        assert_eq!(join.forget_labels(10), 1, "none of its age can have a prediction any more");
+        assert_eq!(join.label(7, label(22)), Match::Waiting);
+        assert_eq!(predict(&mut join, 10, 7, stub(10)), FoundLabel::Nothing);
+        assert_eq!(join.take_further(7), [label(20), label(21), label(22)]);
+        assert_eq!(join.take_further(7), []);
+        (0..2).for_each(|_| assert!(matches!(join.label(7, label(23)), Match::Joined(_))));
+    }
+
+    #[test]
+    fn labels_that_wait_beside_others_take_room_as_others_do() {
+        let mut join = Join::new(10, 0, Corrections::Last);
+        let id = u64::MAX / 2;
+        (0..6).for_each(|time| assert_eq!(join.label(id, label(time)), Match::Waiting));
+        assert_eq!((join.bound_labels(6), join.bound_labels(5)), (0, 6));
+        assert_eq!((join.label(id, label(9)), join.take_further(id)), (Match::Refused, Vec::new()));
     }
 }

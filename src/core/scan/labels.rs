@@ -7,12 +7,14 @@ use arrow_array::Array;
 
 use crate::batch::EventBatch;
 use crate::event::{Micros, class_hash};
-use crate::plan::{ColumnRole, Plan, QualityPlan, Task};
+use crate::plan::{ColumnRole, Corrections, Plan, QualityPlan, Task};
 use crate::scan::assign::CellRows;
 use crate::scan::complete::PaneContent;
+use crate::scan::fates::LabelCounts;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::{ArrivedLabel, FoundLabel, Join, Match, Stub};
+use crate::scan::newest::{Joined, Newest, Rank};
 use crate::scan::traffic::{PerEntry, ResponseClass, outcome};
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
@@ -116,8 +118,10 @@ pub(crate) struct QualityPane {
     in_time_sent: bool,
     /// Predictions with ids above this are not followed up.
     limit: u64,
-    /// Labelled while predictions may come, and with them a lower limit.
-    joined: Vec<Joined>,
+    /// Labelled while predictions may come, and with them a lower limit; by id.
+    joined: Vec<(u64, Joined)>,
+    /// Labelled where the last label counts: until no more of them can come.
+    newest: Newest,
     /// Of the labels that came in time, and of those that came late.
     inputs: [Inputs; 2],
 }
@@ -128,46 +132,6 @@ struct Pane {
     start: Micros,
     number: usize,
     limit: u64,
-}
-
-/// A prediction and its label.
-#[derive(Debug, Clone, Copy)]
-struct Joined {
-    id: u64,
-    slot: u32,
-    is_late: bool,
-    offset: i64,
-    row: Labelled,
-}
-
-/// What became of labels; counted, never silent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LabelCounts {
-    /// Joined to their prediction.
-    pub joined: u64,
-    /// Second and further labels of one prediction.
-    pub duplicates: u64,
-    /// No prediction came for them, or it was forgotten already.
-    pub orphans: u64,
-    /// Arrived after the horizon.
-    pub expired: u64,
-    /// Older than their prediction by more than clocks may differ.
-    pub early: u64,
-    /// Predictions that were not followed up and labels that did not wait, because the plan's `pending_max` leaves no
-    /// room for all of them.
-    pub refused: u64,
-}
-
-impl std::ops::AddAssign for LabelCounts {
-    fn add_assign(&mut self, other: Self) {
-        let Self { joined, duplicates, orphans, expired, early, refused } = other;
-        self.joined += joined;
-        self.duplicates += duplicates;
-        self.orphans += orphans;
-        self.expired += expired;
-        self.early += early;
-        self.refused += refused;
-    }
 }
 
 /// Labels of one lane.
@@ -202,7 +166,7 @@ impl Labels {
         Self {
             panes: BTreeMap::new(),
             counts: LabelCounts::default(),
-            join: Join::new(quality.pending_max, skew_max),
+            join: Join::new(quality.pending_max, skew_max, quality.corrections),
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
             closed_upto: Micros::MIN,
@@ -239,7 +203,8 @@ impl Labels {
             let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
             if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
                 let offset = batch.offset.value(row);
-                let label = ArrivedLabel { broker_time: event_time, watermark: event_time, value, class, offset };
+                let (broker_time, watermark) = (event_time, event_time);
+                let label = ArrivedLabel { broker_time, event_time, watermark, value, class, offset };
                 self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
                 match number.filter(|_| batch.id.value(row) <= limit) {
@@ -259,11 +224,15 @@ impl Labels {
     fn follow(&mut self, plan: &Plan, pane: Pane, id: u64, stub: Stub) -> u64 {
         let Pane { start, number, limit } = pane;
         let quality = plan.quality.as_ref().expect("checked by the caller");
-        match self.join.predict(number, id, stub) {
+        let found = self.join.predict(number, id, stub);
+        match found {
             FoundLabel::Label(label) => self.count(plan, Some(id), stub, label),
             FoundLabel::Early => self.counts.early += 1,
             FoundLabel::Nothing => {}
             FoundLabel::NoRoom => self.counts.refused += 1,
+        }
+        if found != FoundLabel::NoRoom {
+            self.join.take_further(id).into_iter().for_each(|label| self.label(plan, id, label));
         }
         let room = quality.pending_of_pane(&plan.time).max(quality.pending_max / BURST_PARTS);
         if self.join.n_of(number) <= room { limit } else { self.sample(start, number, room) }
@@ -277,7 +246,8 @@ impl Labels {
             pane.limit /= 2;
             self.join.forget_above(number, pane.limit);
         }
-        pane.joined.retain(|joined| joined.id <= pane.limit);
+        pane.joined.retain(|(id, _)| *id <= pane.limit);
+        pane.newest.forget_above(pane.limit);
         self.counts.refused += (before - self.join.n_of(number)) as u64;
         pane.limit
     }
@@ -324,14 +294,20 @@ impl Labels {
             self.counts.expired += 1;
             return;
         }
-        let (slot, is_late) = (stub.slot, age > quality.wait);
-        let row = labelled(quality.task, stub, label);
-        if let Some(id) = id.filter(|_| start >= self.closed_upto) {
-            pane.joined.push(Joined { id, slot, is_late, offset: label.offset, row });
-        } else {
-            self.counts.joined += 1;
-            let is_of_outcomes = id.is_some();
-            pane.push(quality, slot, is_late, is_of_outcomes.then_some(label.offset), row);
+        let (row, is_open) = (labelled(quality.task, stub, label), start >= self.closed_upto);
+        let ArrivedLabel { event_time: known_at, offset, .. } = label;
+        let joined = Joined { slot: stub.slot, is_late: age > quality.wait, known_at, offset, row };
+        match id {
+            Some(id) if quality.corrections == Corrections::Last => match pane.newest.take(id, joined) {
+                Rank::First => self.counts.joined += u64::from(!is_open),
+                Rank::Newer => self.counts.corrected += 1,
+                Rank::Older => self.counts.duplicates += 1,
+            },
+            Some(id) if is_open => pane.joined.push((id, joined)),
+            _ => {
+                self.counts.joined += 1;
+                pane.push(quality, &joined, id.is_some());
+            }
         }
     }
 
@@ -348,14 +324,14 @@ impl Labels {
         let mut n_complete = 0;
         while let Some(first) = self.panes.first_entry().filter(|first| over(*first.key(), quality.horizon)) {
             let (start, mut pane) = first.remove_entry();
-            pane.seal(start, true, &mut complete);
+            pane.complete(quality, start, true, &mut complete);
             n_complete += 1;
         }
         for (&start, pane) in self.panes.range_mut(self.in_time_upto..) {
             if !over(start, quality.wait) {
                 break;
             }
-            pane.seal(start, false, &mut complete);
+            pane.complete(quality, start, false, &mut complete);
             pane.groups.close(&mut self.groups);
             self.in_time_upto = start.saturating_add(1);
         }
@@ -377,9 +353,9 @@ impl Labels {
         while let Some(start) = self.panes.range(self.closed_upto..).next().map(|(&start, _)| start).filter(is_over) {
             self.settle(plan, start);
             let pane = self.panes.get_mut(&start).expect("found above");
-            self.counts.joined += pane.joined.len() as u64;
-            for Joined { slot, is_late, offset, row, .. } in std::mem::take(&mut pane.joined) {
-                pane.push(quality, slot, is_late, Some(offset), row);
+            self.counts.joined += (pane.joined.len() + pane.newest.len()) as u64;
+            for (_, joined) in std::mem::take(&mut pane.joined) {
+                pane.push(quality, &joined, true);
             }
             self.join.close(start);
             self.closed_upto = start.saturating_add(1);
@@ -430,25 +406,45 @@ impl Labels {
 
 impl QualityPane {
     fn new(limit: u64) -> Self {
-        Self { groups: Groups::new(), in_time_sent: false, limit, joined: Vec::new(), inputs: [Inputs::NONE; 2] }
+        let (groups, joined, newest, inputs) = (Groups::new(), Vec::new(), Newest::default(), [Inputs::NONE; 2]);
+        Self { groups, in_time_sent: false, limit, joined, newest, inputs }
     }
 
     /// Counts a labelled prediction, whose label may have come in a record of its own.
-    fn push(&mut self, plan: &QualityPlan, slot: u32, is_late: bool, offset: Option<i64>, row: Labelled) {
+    fn push(&mut self, plan: &QualityPlan, joined: &Joined, has_record: bool) {
+        let &Joined { slot, is_late, offset, row, .. } = joined;
         let inputs = &mut self.inputs[usize::from(is_late)];
-        *inputs = inputs.and(offset.map_or(Inputs::NONE, Inputs::of));
+        *inputs = inputs.and(if has_record { Inputs::of(offset) } else { Inputs::NONE });
         let cell = self.groups.cell(slot as usize);
         if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row);
     }
 
+    /// Takes out what is complete: labels in time, and with the pane all others. Where the last label counts, labels of
+    /// those in time are told once more if some of them were corrected since.
+    fn complete(&mut self, plan: &QualityPlan, start: Micros, is_complete: bool, complete: &mut Vec<OfGroup>) {
+        let newest = std::mem::take(&mut self.newest);
+        if !newest.is_empty() && !self.in_time_sent {
+            newest.in_time().for_each(|joined| self.push(plan, joined, true));
+            self.seal(start, false, complete);
+        }
+        if is_complete {
+            self.inputs[0] = if newest.is_empty() { self.inputs[0] } else { Inputs::NONE };
+            let corrected = newest.of_those_in_time().map(|joined| Joined { is_late: false, ..*joined });
+            corrected.for_each(|joined| self.push(plan, &joined, true));
+            newest.late().for_each(|joined| self.push(plan, joined, true));
+        }
+        self.seal(start, is_complete, complete);
+        self.newest = newest;
+    }
+
     fn seal(&mut self, start: Micros, is_complete: bool, complete: &mut Vec<OfGroup>) {
         for (key, cell) in self.groups.iter_mut() {
-            let in_time = Some(std::mem::take(&mut cell.in_time)).filter(|_| !self.in_time_sent);
+            let in_time = Some(std::mem::take(&mut cell.in_time));
+            let of_those_in_time = if self.in_time_sent { PaneContent::Corrected } else { PaneContent::InTime };
             let late = is_complete.then(|| std::mem::take(&mut cell.late));
             let some = |gathered: Option<LabelledRows>| gathered.filter(|gathered| !gathered.is_empty());
-            let parts = [some(in_time).map(PaneContent::InTime), some(late).map(PaneContent::Late)]
-                .into_iter()
-                .zip(self.inputs);
+            let parts = [some(in_time).map(of_those_in_time), some(late).map(PaneContent::Late)];
+            let parts = parts.into_iter().zip(self.inputs);
             let parts = parts.filter_map(|(content, inputs)| Some((start, Arc::clone(key), inputs, content?)));
             complete.extend(parts);
         }
@@ -457,7 +453,8 @@ impl QualityPane {
 
     fn bytes(&self) -> usize {
         let cells = self.groups.iter().map(|(_, cell)| cell.in_time.bytes() + cell.late.bytes() + size_of_val(cell));
-        self.groups.bytes() + cells.sum::<usize>() + self.joined.capacity() * size_of::<Joined>()
+        let joined = self.joined.capacity() * size_of::<(u64, Joined)>() + self.newest.bytes();
+        self.groups.bytes() + cells.sum::<usize>() + joined
     }
 }
 

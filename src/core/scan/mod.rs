@@ -3,12 +3,14 @@
 mod assign;
 mod complete;
 pub mod dedup;
+mod fates;
 mod fold;
 pub mod frame;
 pub(crate) mod groups;
 pub mod intake;
 mod join;
 mod labels;
+mod newest;
 pub mod open;
 mod portions;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
@@ -17,11 +19,11 @@ mod stubs;
 pub mod traffic;
 
 pub use complete::Complete;
+pub use fates::LabelCounts;
 pub use frame::{
     Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Lost, Partial, StreamCheckpoint, StreamCounts, StreamState,
     Tick,
 };
 pub use intake::{Intake, Pace};
-pub use labels::LabelCounts;
 pub use portions::portions;
 pub use scan::{LaneCounts, Open, Scan};

@@ -13,12 +13,13 @@ use crate::format::Version;
 use crate::plan::{Plan, Task, TimePlan};
 use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, PaneContent, PartialPart};
+use crate::scan::fates::LabelCounts;
 use crate::scan::frame::{
     Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Lost, StreamCheckpoint, StreamState, Tick,
 };
 use crate::scan::intake::{Intake, Intakes};
 use crate::scan::join::ArrivedLabel;
-use crate::scan::labels::{LabelCounts, Labels};
+use crate::scan::labels::Labels;
 use crate::scan::open::OpenTraffic;
 use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
 use crate::summary::Spill;
@@ -228,7 +229,9 @@ impl Scan {
             let value = if task == Some(Task::Multiclass) { 0.0 } else { batch.label.value(row) };
             let class = classes.get(row).unwrap_or_default();
             let offset = batch.offset.value(row);
-            labels.label(plan, batch.id.value(row), ArrivedLabel { broker_time, watermark, value, class, offset });
+            let event_time = batch.event_time.value(row);
+            let label = ArrivedLabel { broker_time, event_time, watermark, value, class, offset };
+            labels.label(plan, batch.id.value(row), label);
         }
     }
 

@@ -20,7 +20,7 @@ use super::store::StoreSection;
 use super::trust::TrustSection;
 use super::value::{At, BaselineName, Bytes, Entries, OrOff, Period, Ratio, by_default, count, seconds};
 use super::wall::{Begin, Zone};
-use crate::plan::{Action, Against, Compat, Task};
+use crate::plan::{Action, Against, Compat, Corrections, Task};
 
 /// A haldane pipeline: where events come from, what is measured, what it is compared with, and when to act.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -169,6 +169,12 @@ pub(crate) struct Labels {
     /// Share of predictions that are followed up.
     #[serde(default = "whole")]
     pub(crate) sample: At<Ratio>,
+    /// Which outcome counts where a prediction has several: the `first` that was read, or the `last`, by the
+    /// `event_time` of outcomes; of those that have the same, the last in the log. With `last` a window's last revision
+    /// is as if older outcomes had never come. Its first result has what came within `wait`, and nothing is revised by
+    /// what comes after `horizon`. Each label is kept until then, in 100 bytes of memory.
+    #[serde(default)]
+    pub(crate) corrections: At<Corrections>,
 }
 
 fn half() -> At<Ratio> {

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::*;
 use crate::event::SECOND;
 use crate::plan::{
-    Achievement, ApprovalPlan, Authority, Baseline, ColumnRole, Fairness, FieldSource, GroupRate, GuardPlan,
-    RolloutPlan, Signal, SloPlan, Success, Task, TimeFormat, WindowKind,
+    Achievement, ApprovalPlan, Authority, Baseline, ColumnRole, Corrections, Fairness, FieldSource, GroupRate,
+    GuardPlan, RolloutPlan, Signal, SloPlan, Success, Task, TimeFormat, WindowKind,
 };
 
 /// Names only what cannot be guessed.
@@ -437,6 +437,22 @@ fn the_horizon_is_a_day_or_as_long_as_the_wait() {
     assert_eq!(horizon("labels: {}\n"), 86_400);
     assert_eq!(horizon("labels: { wait: 3d }\n"), 3 * 86_400);
     assert_eq!(horizon("labels: { horizon: 2h }\n"), 7_200);
+}
+
+#[test]
+fn the_first_outcome_counts_unless_the_file_says_the_last() {
+    let of = |labels: &str| load(&with(&format!("  outcomes: {{ topic: o, id: id, label: y }}\n{labels}"))).plan;
+    let corrections = |labels: &str| of(labels).quality.as_ref().expect("labels").corrections;
+    assert_eq!(corrections("labels: {}\n"), Corrections::First);
+    assert_eq!(corrections("labels: { corrections: last }\n"), Corrections::Last);
+    let [unsaid, first, last] = ["", "corrections: first", "corrections: last"]
+        .map(|said| of(&format!("labels: {{ {said} }}\n")).digest.clone());
+    assert!(unsaid == first && first != last, "the digest of a plan that says nothing is what it was");
+    check(
+        "    label: y\nlabels: { corrections: last }\n",
+        ": `corrections` without a source that could bring them",
+        "add a source `outcomes`, or leave it out: a prediction carries one label",
+    );
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Losses {
             (labels.orphans, "joined no answered prediction"),
             (labels.expired, "came after the horizon"),
             (labels.early, "are older than their prediction by more than `skew_max`"),
-            (labels.duplicates, "are further labels of one prediction; the first counts"),
+            (labels.duplicates, "are further labels of one prediction, and do not count (`labels.corrections`)"),
         ];
         let fates = fates.into_iter().filter_map(|(n, fate)| part(n, n_labels(labels), "labels", fate));
         let full = (labels.refused > 0).then(|| {
@@ -98,10 +98,12 @@ impl Losses {
     /// What became of labels, in a line; nothing where there are none.
     fn labels(&self) -> Option<String> {
         let labels = &self.counts.labels;
+        let corrected = (labels.corrected > 0).then(|| format!(", {} corrected", count(labels.corrected)));
         (n_labels(labels) > 0).then(|| {
             format!(
-                "labels: {} joined, {} orphaned, {} after the horizon, {} early, {} further ones",
+                "labels: {} joined{}, {} orphaned, {} after the horizon, {} early, {} further ones",
                 count(labels.joined),
+                corrected.unwrap_or_default(),
                 count(labels.orphans),
                 count(labels.expired),
                 count(labels.early),
@@ -126,8 +128,8 @@ impl Losses {
 }
 
 fn n_labels(labels: &LabelCounts) -> u64 {
-    let LabelCounts { joined, duplicates, orphans, expired, early, refused: _ } = labels;
-    joined + duplicates + orphans + expired + early
+    let LabelCounts { joined, duplicates, corrected, orphans, expired, early, refused: _ } = labels;
+    joined + duplicates + corrected + orphans + expired + early
 }
 
 /// A sentence on some of many; nothing for none.
@@ -145,11 +147,12 @@ mod tests {
         assert_eq!((losses.sentences().len(), losses.render()), (0, String::new()));
         losses.refuse(Poison::WrongType, || "a.csv, line 7: amount: expected a number".to_owned());
         losses.refuse(Poison::WrongType, || unreachable!("the first is the example"));
-        let labels = LabelCounts { joined: 94, orphans: 3, expired: 1, early: 1, duplicates: 1, refused: 2 };
+        let labels =
+            LabelCounts { joined: 92, corrected: 2, orphans: 3, expired: 1, early: 1, duplicates: 1, refused: 2 };
         losses.count(LaneCounts { rows: 98, late: 49, duplicates: 5, labels });
         losses.note("a.jsonl: topic `other` feeds no source");
         losses.pass_over(7);
-        let told = "labels: 94 joined, 3 orphaned, 1 after the horizon, 1 early, 1 further ones
+        let told = "labels: 92 joined, 2 corrected, 3 orphaned, 1 after the horizon, 1 early, 1 further ones
 passed over: 7 records that the sources do not take (`where`, `tombstones`)
 lost: a.jsonl: topic `other` feeds no source
 lost: 2.0 % of the rows (2 of 100) are refused: 2 wrong_type, as a.csv, line 7: amount: expected a number
@@ -157,7 +160,7 @@ lost: 50.0 % of the rows (49 of 98) came too late for their window
 lost: 3.0 % of the labels (3 of 100) joined no answered prediction
 lost: 1.0 % of the labels (1 of 100) came after the horizon
 lost: 1.0 % of the labels (1 of 100) are older than their prediction by more than `skew_max`
-lost: 1.0 % of the labels (1 of 100) are further labels of one prediction; the first counts
+lost: 1.0 % of the labels (1 of 100) are further labels of one prediction, and do not count (`labels.corrections`)
 lost: 2 events found no room to wait for their labels; raise `pending_max`
 ";
         assert_eq!(losses.render(), told);

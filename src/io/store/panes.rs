@@ -57,6 +57,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         Body::Traffic(_) => "traffic",
         Body::QualityInTime(_) => "labels_in_time",
         Body::QualityLate(_) => "labels_late",
+        Body::QualityCorrected(_) => "labels_corrected",
         Body::Exposure(_) => "exposure",
         Body::Intake(_) => "intake",
     };
@@ -76,7 +77,7 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
     };
     match &partial.body {
         Body::Traffic(traffic) => of_traffic(plan, &row, traffic, state::rest(partial)),
-        Body::QualityInTime(quality) | Body::QualityLate(quality) => {
+        Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
             let (rows, labels, state) = (quality.n, Some(quality.clone()), Some(state::rest(partial)));
             vec![PaneRow { kind: "labels", rows, labels, state, ..row }]
         }

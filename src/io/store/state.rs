@@ -23,7 +23,9 @@ pub(super) fn rest(partial: &Partial) -> Vec<u8> {
             histogram.counts.clear();
             histogram.tails = Tails::default();
         }),
-        Body::QualityInTime(quality) | Body::QualityLate(quality) => *quality = Quality::default(),
+        Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
+            *quality = Quality::default();
+        }
         Body::Exposure(_) | Body::Intake(_) => {}
     }
     Frame::Partial(Box::new(rest)).encode()
@@ -95,7 +97,7 @@ impl PaneColumns<'_> {
                 }
                 self.fits(traffic).then_some(())
             }
-            Body::QualityInTime(quality) | Body::QualityLate(quality) => {
+            Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
                 *quality = Quality::from_bytes(bytes(self.labels?, row)?).ok()?;
                 let empty = Quality::new(self.plan.quality.as_ref()?);
                 let widths = |quality: &Quality| quality.width.iter().map(Vec::len).collect::<Vec<_>>();

@@ -20,7 +20,7 @@ use crate::baseline::cut;
 use crate::decode::cell::{Classes, truth_of};
 use crate::kernel::bin::Edges;
 use crate::metric::{self, Context, Metric, Reads, Side};
-use crate::plan::{QualityPlan, Task};
+use crate::plan::{Corrections, QualityPlan, Task};
 use crate::summary::Quality;
 use crate::summary::quality::Labelled;
 use crate::table::cells;
@@ -85,6 +85,7 @@ fn plan(reads: Reads) -> QualityPlan {
         horizon: 0,
         pending_max: 0,
         sample: 1.0,
+        corrections: Corrections::First,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::disk::Disk;
 use crate::engine::MemoryUse;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros};
-use crate::plan::{Bounds, Columns, Plan, QualityPlan, Task, TimePlan, WindowKind};
+use crate::plan::{Bounds, Columns, Corrections, Plan, QualityPlan, Task, TimePlan, WindowKind};
 use crate::scan::open::OpenTraffic;
 use crate::summary::quality::{Labelled, ReliabilityBin};
 use crate::summary::tail::{CELLS_MAX, CellCount, Tails};
@@ -27,6 +27,8 @@ const CATEGORIES: u64 = 20;
 const WAITING: u64 = 48;
 /// The same when what may go to disk has gone.
 const WAITING_AWAY: u64 = 25;
+/// A label that may be corrected: it stays in memory.
+const CORRECTABLE: u64 = 100;
 /// What leads to a sealed summary on disk.
 const AWAY: usize = 40;
 /// An id, in a table that is at least half full.
@@ -292,7 +294,8 @@ impl<'a> MemoryEstimate<'a> {
         }
         let panes = panes(quality.horizon, self.plan.time.pane) + 1;
         let cells = self.groups.saturating_mul(self.partitions).min(self.of_pane.max(1));
-        let each = if self.is_bounded { WAITING_AWAY } else { WAITING };
+        let label = if quality.corrections == Corrections::Last { CORRECTABLE } else { 0 };
+        let each = label + if self.is_bounded { WAITING_AWAY } else { WAITING };
         times(PLACE + 30, cells.saturating_mul(panes))
             .saturating_add(times(1, self.followed(quality).saturating_mul(panes).saturating_mul(each)))
     }

@@ -3,7 +3,7 @@
 use super::cut;
 use crate::kernel::bin::Edges;
 use crate::metric::{Context, METRICS, Metric, MetricResult, Quantiles, Reads, Side};
-use crate::plan::{Compat, QualityPlan, Task};
+use crate::plan::{Compat, Corrections, QualityPlan, Task};
 use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
 use crate::summary::{Category, Histogram, Latency, Quality, Rates};
@@ -156,6 +156,7 @@ pub(super) fn quality_plan(task: Task, score_edges: Edges) -> QualityPlan {
         horizon: 0,
         pending_max: 1,
         sample: 1.0,
+        corrections: Corrections::First,
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Seal, Sealed};
 use crate::kernel::bin::Edges;
 use crate::kernel::moment::Grid;
-use crate::plan::{CategoricalColumn, ColumnRole, Columns, NumericColumn, QualityPlan, Task};
+use crate::plan::{CategoricalColumn, ColumnRole, Columns, Corrections, NumericColumn, QualityPlan, Task};
 use crate::summary::histogram::{Cut, Recuts};
 use crate::summary::quality::Labelled;
 use crate::summary::{Histogram, Latency, Magnitudes, Quality, Traffic, entity};
@@ -58,6 +58,7 @@ fn quality(task: Task) -> QualityPlan {
         horizon: 1,
         pending_max: 1,
         sample: 1.0,
+        corrections: Corrections::First,
     }
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::kernel::moment::Grid;
 use crate::plan::{
-    Baseline, Bounds, ColumnRole, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, SourcePlan, TimePlan,
+    Baseline, Bounds, ColumnRole, Corrections, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, SourcePlan,
+    TimePlan,
 };
 use crate::summary::histogram::Recuts;
 
@@ -46,6 +47,9 @@ struct CanonicalQuality<'a> {
     horizon: i64,
     pending_max: usize,
     sample: f64,
+    /// Plans that do not say it have the digest that they always had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrections: Option<Corrections>,
 }
 
 /// `b3:` and the BLAKE3 digest of the plan's canonical JSON.
@@ -79,6 +83,7 @@ fn column(column: &NumericColumn) -> CanonicalColumn<'_> {
 }
 
 fn quality(quality: &QualityPlan) -> CanonicalQuality<'_> {
-    let &QualityPlan { task, threshold, wait, horizon, pending_max, sample, .. } = quality;
-    CanonicalQuality { task, width_bins: &quality.width_bins, threshold, wait, horizon, pending_max, sample }
+    let &QualityPlan { task, threshold, wait, horizon, pending_max, sample, corrections, .. } = quality;
+    let (width_bins, corrections) = (&quality.width_bins[..], Some(corrections).filter(|of| *of != Corrections::First));
+    CanonicalQuality { task, width_bins, threshold, wait, horizon, pending_max, sample, corrections }
 }

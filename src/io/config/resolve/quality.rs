@@ -5,7 +5,7 @@ use crate::config::problem::Problems;
 use crate::config::value::{At, by_default};
 use crate::event::{Micros, SECOND};
 use crate::kernel::bin::Edges;
-use crate::plan::{ColumnRole, Columns, QualityPlan, Task};
+use crate::plan::{ColumnRole, Columns, Corrections, QualityPlan, Task};
 
 /// The most bins of a reliability table.
 const WIDTH_BINS_MAX: u16 = 1000;
@@ -26,6 +26,11 @@ pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Pro
         return None;
     }
     check(&labels, problems);
+    if labels.corrections.value == Corrections::Last && document.sources.outcomes.is_none() {
+        problems
+            .add(labels.corrections.spot, "`corrections` without a source that could bring them")
+            .help("add a source `outcomes`, or leave it out: a prediction carries one label");
+    }
     let score = columns.index_of(ColumnRole::Score);
     let has_classes = document.sources.predictions.as_ref().is_some_and(|source| source.predicted_label.is_some());
     if score.is_none() && (document.task.value == Task::Regression || !has_classes) {
@@ -44,6 +49,7 @@ pub(crate) fn quality(document: &Document, columns: &Columns, problems: &mut Pro
         horizon: labels.horizon.map_or(labels.wait.value.0.max(HORIZON), |horizon| horizon.value.0),
         pending_max: usize::try_from(labels.pending_max.value).unwrap_or(usize::MAX),
         sample: labels.sample.value.0,
+        corrections: labels.corrections.value,
     })
 }
 
