@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::text::{count, number};
-use crate::metric;
+use crate::metric::{self, Moment};
 use crate::verdict::Evidence;
 use crate::verdict::decision::Test;
 
@@ -42,12 +42,12 @@ pub fn estimate(evidence: &Evidence) -> String {
     let value = number(evidence.estimate);
     match (evidence.test.known(), evidence.convention.as_str()) {
         // Values are compared by their ranks, so that no unit and no outlier matters.
-        (Some(Test::Contrast), "difference") if is_moment(&evidence.metric) => {
+        (Some(Test::Contrast), "difference") if moment(&evidence.metric).is_some() => {
             format!("difference of normal scores {value}")
         }
         (Some(Test::Contrast | Test::Hx | Test::Bound), "difference") => format!("difference {value}"),
         (Some(Test::Hx | Test::Bound), "ratio") => format!("x{value}"),
-        (Some(Test::ShiryaevRoberts), "normal_scores") if evidence.metric == "std_ratio" => {
+        (Some(Test::ShiryaevRoberts), "normal_scores") if moment(&evidence.metric) == Some(Moment::Spread) => {
             format!("standard deviation of normal scores {value}")
         }
         (Some(Test::ShiryaevRoberts), "normal_scores") => format!("mean normal score {value}"),
@@ -57,8 +57,8 @@ pub fn estimate(evidence: &Evidence) -> String {
     }
 }
 
-fn is_moment(metric: &str) -> bool {
-    metric::find(metric).is_some_and(|metric| metric.spec().moment.is_some())
+fn moment(metric: &str) -> Option<Moment> {
+    metric::find(metric).and_then(|metric| metric.spec().moment)
 }
 
 /// What the number was held against; `None` where the evidence that was gathered counts, and not the number.

@@ -4,6 +4,7 @@ use super::Now;
 use super::level::{HOUR, LEARNT, Level, Wandering, count, days};
 use crate::event::Micros;
 use crate::infer::location::Location;
+use crate::metric::Moment;
 use crate::plan::GuardPlan;
 use crate::summary::Traffic;
 use crate::verdict::guard::column::Column;
@@ -17,34 +18,28 @@ const FURTHER: [f64; 2] = [0.5, 0.2];
 /// Origin: derived; one each.
 pub(super) const SIDES: usize = 2;
 
-/// What is looked at of the normal scores of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Moment {
-    Mean,
-    /// The standard deviation, which is 1 in the reference.
-    Spread,
-}
+/// What is looked at of the normal scores of a column: their mean, and their standard deviation, which is 1 in the
+/// reference.
+pub(super) const MOMENTS: [Moment; 2] = [Moment::Location, Moment::Spread];
 
 impl Moment {
-    pub(super) const ALL: [Self; 2] = [Self::Mean, Self::Spread];
-
     pub(super) fn of(self, location: Location) -> f64 {
         match self {
-            Self::Mean => location.mean,
+            Self::Location => location.mean,
             Self::Spread => location.spread,
         }
     }
 
     pub(super) fn metric(self) -> &'static str {
         match self {
-            Self::Mean => "mean_shift",
+            Self::Location => "mean_shift",
             Self::Spread => "std_ratio",
         }
     }
 
     pub(super) fn words(self) -> &'static str {
         match self {
-            Self::Mean => "mean normal score",
+            Self::Location => "mean normal score",
             Self::Spread => "standard deviation of the normal scores",
         }
     }
@@ -55,7 +50,7 @@ impl Moment {
     /// `cosh(2 d) - 1` (Kullback and Leibler, On information and sufficiency, Ann. Math. Statist. 22, 1951, their `J`).
     fn tolerated(self, psi: f64) -> f64 {
         match self {
-            Self::Mean => psi.sqrt(),
+            Self::Location => psi.sqrt(),
             Self::Spread => libm::acosh(1.0 + psi) / 2.0,
         }
     }
@@ -63,7 +58,7 @@ impl Moment {
     /// How far a window is off from what was expected.
     fn off(self, location: Location, expected: f64) -> f64 {
         match self {
-            Self::Mean => (location.mean - expected) / location.spread,
+            Self::Location => (location.mean - expected) / location.spread,
             Self::Spread => libm::log(location.spread / expected),
         }
     }
@@ -71,7 +66,7 @@ impl Moment {
     /// What is so far off.
     fn at(self, location: Location, expected: f64, off: f64) -> f64 {
         match self {
-            Self::Mean => expected + off * location.spread,
+            Self::Location => expected + off * location.spread,
             Self::Spread => expected * libm::exp(off),
         }
     }
@@ -80,7 +75,7 @@ impl Moment {
     /// kurtosis less one (the delta method), at least as that of a normal distribution.
     fn variance(self, location: Location) -> f64 {
         match self {
-            Self::Mean => 1.0,
+            Self::Location => 1.0,
             Self::Spread => (location.kurtosis.max(3.0) - 1.0) / 4.0,
         }
     }
@@ -183,7 +178,7 @@ mod tests {
     fn told_of(n: usize, seed: u64, windows: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<String>> {
         let ((column, columns), mut rng) = (column(), Rng::new(seed));
         let reference = window(&columns, 20_000, (0.0, 1.0), &mut rng);
-        let moments = Moment::ALL.map(|moment| (Look::Located(0, moment), COLUMN.to_owned()));
+        let moments = MOMENTS.map(|moment| (Look::Located(0, moment), COLUMN.to_owned()));
         let looks: Vec<_> = [(Look::Failed, String::new())].into_iter().chain(moments).collect();
         let world = World { looks: looks.into(), located: [column].into(), guard: GuardPlan::default(), every: HOUR };
         let mut usual = Usual::default();

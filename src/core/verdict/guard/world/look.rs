@@ -1,8 +1,8 @@
 //! What is looked at: the number, the events it is of, and how far it may go.
 
 use super::level::count;
-use super::located::Moment;
 use crate::infer::two_sample::Arm;
+use crate::metric::Moment;
 use crate::summary::Traffic;
 use crate::verdict::guard::change::sensor::Place;
 

@@ -46,12 +46,13 @@ use serde::{Deserialize, Serialize};
 use self::level::{
     DAY_HOURS, HOUR, LEARNT, Level, Rhythm, WEEK, Wandering, count, follow_hour, least_usual, windows_of_an_hour,
 };
-use self::located::{Located, Moment, SIDES};
+use self::located::{Located, MOMENTS, SIDES};
 use self::look::{Look, QUANTILES};
 use crate::event::Micros;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::overdispersion::Contrast;
 use crate::infer::pool::{AlarmRule, Pool};
+use crate::metric::Moment;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
@@ -147,7 +148,7 @@ impl Guard for World {
             has_reference && column.is_numeric() && !column.calendar && !guard.drift_except.contains(&column.name)
         };
         let located: Arc<[Column]> = columns(plan).filter(is_located).collect();
-        for moment in Moment::ALL {
+        for moment in MOMENTS {
             let name = |(place, column): (usize, &Column)| (Look::Located(place, moment), column.name.clone());
             looks.extend(located.iter().enumerate().map(name));
         }
@@ -181,8 +182,8 @@ impl World {
 
     /// What is looked at by budget: shares, latency and volume have one, and each moment of columns another.
     fn families(&self) -> [Range<usize>; 3] {
-        let [others, means] = [Moment::Mean, Moment::Spread]
-            .map(|moment| self.looks.partition_point(|(look, _)| look.moment() < Some(moment)));
+        let others = self.looks.partition_point(|(look, _)| look.moment().is_none());
+        let means = self.looks.partition_point(|(look, _)| look.moment() != Some(Moment::Spread));
         [0..others, others..means, means..self.looks.len()]
     }
 
@@ -197,7 +198,7 @@ impl World {
     fn update(&self, usual: &mut Usual, now: Now<'_>, reference: Option<&Traffic>) {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
-        usual.located.resize(Moment::ALL.len() * self.located.len(), Wandering::default());
+        usual.located.resize(MOMENTS.len() * self.located.len(), Wandering::default());
         for (place, (look, _)) in self.looks.iter().enumerate() {
             let log_es: Option<Vec<f64>> = match (*look, reference) {
                 (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
