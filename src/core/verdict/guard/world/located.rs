@@ -83,9 +83,8 @@ impl Moment {
 
 /// A window of one column, and what is known of those before.
 pub(super) struct Located<'a> {
-    pub(super) column: &'a Column,
+    pub(super) location: Location,
     pub(super) moment: Moment,
-    pub(super) reference: &'a Traffic,
     pub(super) guard: &'a GuardPlan,
     /// Length of a window's newest part.
     pub(super) every: Micros,
@@ -97,7 +96,7 @@ pub(super) struct Located<'a> {
 impl Located<'_> {
     /// What the window says: normal values around what is usual at this hour, against the most that they may be off.
     pub(super) fn log_es(&self, level: &mut Level, wandering: &mut Wandering) -> Option<[f64; SIDES]> {
-        let location = self.column.location(self.now.traffic, self.reference)?;
+        let location = self.location;
         if location.n < self.guard.n_min {
             return None;
         }

@@ -199,17 +199,18 @@ impl World {
         usual.levels.resize(self.looks.len(), Level::default());
         usual.rhythms.resize(self.looks.iter().filter(|(look, _)| look.has_rhythm()).count(), Rhythm::default());
         usual.located.resize(MOMENTS.len() * self.located.len(), Wandering::default());
+        let location = |column: &Column| column.location(now.traffic, reference?);
+        let locations: Vec<_> = self.located.iter().map(location).collect();
         for (place, (look, _)) in self.looks.iter().enumerate() {
-            let log_es: Option<Vec<f64>> = match (*look, reference) {
-                (Look::Volume, _) => self.volume(usual, place, now).map(Into::into),
-                (Look::Located(index, moment), Some(reference)) => {
-                    let (column, guard, every) = (&self.located[index], &self.guard, self.every);
+            let log_es: Option<Vec<f64>> = match *look {
+                Look::Volume => self.volume(usual, place, now).map(Into::into),
+                Look::Located(index, moment) => locations[index].and_then(|location| {
+                    let (guard, every) = (&self.guard, self.every);
                     let is_suspected = self.log_r(usual, place) >= SUSPECTED;
-                    let located = Located { column, moment, reference, guard, every, now, is_suspected };
+                    let located = Located { location, moment, guard, every, now, is_suspected };
                     let wandering = &mut usual.located[index + moment as usize * self.located.len()];
                     located.log_es(&mut usual.levels[place], wandering).map(Into::into)
-                }
-                (Look::Located(..), None) => None,
+                }),
                 _ => self.share(usual, place, now).map(Into::into),
             };
             let (parts, weight) = (self.parts(place), self.part_weight(place));
