@@ -6,8 +6,6 @@ use crate::event::Micros;
 use crate::infer::location::Location;
 use crate::metric::Moment;
 use crate::plan::GuardPlan;
-use crate::summary::Traffic;
-use crate::verdict::guard::column::Column;
 use crate::verdict::guard::drift::WANDERS;
 
 /// How far beyond what drift tolerates the alternatives lie, as a part of that: of a mean, and of a spread.
@@ -144,8 +142,9 @@ mod tests {
     use crate::plan::{ColumnRole, Columns, NumericColumn};
     use crate::reason::ReasonCode;
     use crate::sim::Rng;
+    use crate::summary::Traffic;
     use crate::verdict::finding::Verdict;
-    use crate::verdict::guard::column::ColumnBinning;
+    use crate::verdict::guard::column::{Column, ColumnBinning};
     use crate::verdict::guard::scene::Scene;
     use crate::verdict::guard::tests::{key, with_reference};
     use crate::verdict::guard::world::look::Look;
