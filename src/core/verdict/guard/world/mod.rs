@@ -174,6 +174,11 @@ impl World {
         self.guard.patience() / SOONER
     }
 
+    /// Evidence that tells the strongest of a family, be it alone.
+    fn threshold(&self, family: &Range<usize>) -> f64 {
+        self.patience() * float(family.len().max(1))
+    }
+
     fn part_weight(&self, place: usize) -> f64 {
         let family =
             self.families().into_iter().find(|family| family.contains(&place)).map_or(1, |family| family.len());
@@ -228,7 +233,7 @@ impl World {
         let (look, hour) = (self.looks[place].0, now.hour());
         let log_r = self.log_r(usual, place);
         let is_suspected = look.is_answer() && log_r >= SUSPECTED;
-        let is_told = log_r >= libm::log(self.patience());
+        let is_told = log_r >= libm::log(self.threshold(&self.families()[0]));
         let (level, rhythm) = (&mut usual.levels[place], usual.rhythms.get_mut(place));
         let n = look.events(now.traffic);
         let value = look.number(now.traffic).filter(|_| n >= self.guard.n_min)?;
@@ -313,7 +318,7 @@ impl World {
         // The family that is nearer to its threshold.
         let accounts = self.families().map(|family| {
             let strongest = log_r[family.clone()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            (strongest, self.patience() * float(family.len().max(1)))
+            (strongest, self.threshold(&family))
         });
         let to_threshold = |(strongest, threshold): &(f64, f64)| strongest - libm::log(*threshold);
         let nearest = accounts.into_iter().max_by(|a, b| to_threshold(a).total_cmp(&to_threshold(b)));
@@ -556,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_the_failures_of_many_requests_are_told_within_hours_and_what_days_bring_is_none() {
+    fn twice_the_failures_of_many_requests_are_told_within_hours() {
         let windows_until_told = |seed| {
             let mut rng = Rng::new(seed);
             let told = told((0..96_u32).map(|hour| {
