@@ -89,6 +89,19 @@ pub struct Lag {
     pub replay_debt: i64,
 }
 
+impl Lag {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            records: self.records.max(other.records),
+            time: self.time.max(other.time),
+            watermark: self.watermark.max(other.watermark),
+            replay_debt: self.replay_debt.max(other.replay_debt),
+        }
+    }
+}
+
 /// One series as it stands now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {

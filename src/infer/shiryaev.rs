@@ -96,6 +96,11 @@ impl Monitor {
         self.autocorrelation.update((ps.iter().copied().fold(1.0, f64::min) * tests).min(1.0));
     }
 
+    /// Begins anew: what was gathered is no evidence any more. How windows resemble each other stays known.
+    pub fn forget(&mut self) {
+        self.log_r = Shiryaev::default();
+    }
+
     /// `ln R`.
     #[must_use]
     pub fn log_r(&self) -> f64 {

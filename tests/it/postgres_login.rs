@@ -1,9 +1,9 @@
 //! Logins of psql: SCRAM-SHA-256 over TLS and without, bound to the certificate, and everything that must not get in.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use haldane::kafka::clock::now;
@@ -27,7 +27,7 @@ const PEOPLE: &str = "  approvers:
 /// PostgreSQL beside HTTP, which keeps watch over files that change.
 struct House {
     postgres: Host,
-    _http: Server,
+    http: Server,
 }
 
 fn house(folder: &Path, keys: &str) -> House {
@@ -41,16 +41,20 @@ fn house(folder: &Path, keys: &str) -> House {
     shared.protect(serve.tls.as_ref().map(|tls| Tls::open(tls).unwrap()), serve.limits);
     shared.admit(Access::open(&serve).unwrap());
     let postgres = Host::start("127.0.0.1:0", Arc::clone(&shared)).unwrap();
-    House { postgres, _http: Server::start("127.0.0.1:0", shared).unwrap() }
+    House { postgres, http: Server::start("127.0.0.1:0", shared).unwrap() }
 }
 
 fn psql(address: SocketAddr, user: &str, password: &str, settings: &[&str]) -> Output {
+    psql_with(address, user, password, settings).args(["-c", "SELECT 'in'"]).output().unwrap()
+}
+
+fn psql_with(address: SocketAddr, user: &str, password: &str, settings: &[&str]) -> Command {
     let port = address.port();
     let connection =
         format!("host=localhost hostaddr=127.0.0.1 port={port} dbname=haldane user={user} {}", settings.join(" "));
     let mut psql = Command::new("psql");
-    psql.args(["-X", "-A", "-t", "-w", "-d", &connection, "-c", "SELECT 'in'"]).env("PGPASSWORD", password);
-    psql.env("PGCONNECT_TIMEOUT", "20").output().unwrap()
+    psql.args(["-X", "-A", "-t", "-w", "-d", &connection]).env("PGPASSWORD", password).env("PGCONNECT_TIMEOUT", "20");
+    psql
 }
 
 fn is_in(output: &Output) -> bool {
@@ -138,4 +142,35 @@ fn certificates_and_tokens_are_renewed_without_a_restart() {
     while !is_in(&login()) {
         assert!(now() < deadline, "neither is renewed");
     }
+}
+
+#[test]
+fn connections_that_stay_open_end_when_tokens_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = house(folder.path(), PEOPLE);
+    let mut events = TcpStream::connect(house.http.address()).unwrap();
+    write!(events, "GET /v1/events HTTP/1.1\r\nHost: haldane\r\nConnection: close\r\n\r\n").unwrap();
+    let mut events = BufReader::new(events).lines().map(Result::unwrap);
+    assert!(events.any(|line| line == "event: beat"));
+    let mut psql = psql_with(house.postgres.address(), "vic", VIC, &[]);
+    let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut questions, mut answers) = (psql.stdin.take().unwrap(), BufReader::new(psql.stdout.take().unwrap()));
+    let mut ask = || {
+        let mut answer = String::new();
+        // psql may have ended already.
+        let _ = questions.write_all(b"SELECT 'in';\n").and_then(|()| questions.flush());
+        answers.read_line(&mut answer).unwrap();
+        answer
+    };
+    assert_eq!(ask(), "in\n");
+    put(&folder.path().join("ana"), b"the-next-token-of-ana");
+    let deadline = now() + PATIENCE;
+    while ask() == "in\n" {
+        assert!(now() < deadline, "the connection goes on");
+    }
+    let mut said = String::new();
+    psql.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("tokens were read again: log in anew"), "{said}");
+    assert!(!psql.wait().unwrap().success());
+    assert!(!events.any(|line| line == "event: decision"), "the stream ends");
 }

@@ -645,7 +645,7 @@ fn corrected_outcomes_count_as_the_pipeline_says() {
     let alone = (1..=200).map(right).collect::<String>();
     // What became known before comes before it and after it; of the same time the last in the file counts.
     let several = (1..=200).map(|at| wrong(at, 9) + &right(at) + &wrong(at, 8)).collect::<String>();
-    let brier = |corrections: &str, outcomes: &str| {
+    let brier_of = |corrections: &str, header: &str, outcomes: &str| {
         let pipeline = format!(
             "pipeline: p\nsources:\n  predictions:\n    {{ topic: p, id: id, version: v, score: s, features: {{ \
              numeric: {{ x: {{ path: x, range: [0, 200] }} }} }} }}\n  outcomes: {{ topic: o, id: id, event_time: {{ \
@@ -653,18 +653,24 @@ fn corrected_outcomes_count_as_the_pipeline_says() {
              corrections: {corrections} }}\n"
         );
         let plan = haldane::config::load(&file("p.yaml", &pipeline)).expect("a pipeline").plan;
-        let outcomes = vec![file("labels.csv", &format!("id,at,y\n{outcomes}"))];
+        let outcomes = vec![file("labels.csv", &format!("{header}\n{outcomes}"))];
         let (reference, current) = (vec![rows.clone()], vec![rows.clone()]);
         let request = CompareRequest { reference, current, outcomes, ..CompareRequest::default() };
         let comparison = report::compare(&request, Some(&plan)).expect("a report");
         let further = comparison.problems.iter().find(|problem| problem.what == "further").map(|one| one.text.clone());
         (format!("{:?}", comparison.quality), comparison.trust.join("; "), further.unwrap_or_default())
     };
+    let brier = |corrections: &str, outcomes: &str| brier_of(corrections, "id,at,y", outcomes);
     let (only, _, _) = brier("last", &alone);
     let (last, told, further) = brier("last", &several);
     assert_eq!(only, last);
     assert!(told.contains("200 outcomes correct older ones of the same prediction"), "{told}");
     assert!(further.contains("(200 of 600) are further labels"), "{further}");
+    assert!(!told.contains("without times"), "{told}");
+    let undated = (1..=200).map(|at| format!("{at},{}\n{at},{}\n", 1 - label(at), label(at))).collect::<String>();
+    let (down, told, _) = brier_of("last", "id,y", &undated);
+    assert_eq!(only, down);
+    assert!(told.contains("the last counts, which in 1 file without times is the one further down"), "{told}");
     let (first, told, further) = brier("first", &several);
     assert!(first != last && !told.contains("correct older"), "{told}");
     assert!(further.contains("(400 of 600) are further labels"), "{further}");

@@ -56,6 +56,8 @@ pub(crate) struct Outcomes {
     pub(crate) further: u64,
     /// Labels that took the place of an older one.
     pub(crate) corrected: u64,
+    /// Files that do not say when labels became known: of theirs the last in the file counts.
+    pub(crate) undated: u64,
     /// Where the last label counts: when each became known.
     known_at: BTreeMap<u64, Micros>,
 }
@@ -68,6 +70,7 @@ impl Outcomes {
             let (id, label) = places(table, plan)?;
             let order = plan.and_then(|plan| OutcomeOrder::of(table, plan));
             let time = order.as_ref().and_then(|order| order.time);
+            outcomes.undated += u64::from(order.is_some() && time.is_none());
             let wanted = [Some(id), Some(label), time.map(|(column, _)| column)].into_iter().flatten();
             let wanted: Vec<Wanted> = wanted.map(|column| Wanted { column, repeats: false }).collect();
             for chunk in table.chunks(&wanted)? {

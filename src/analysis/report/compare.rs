@@ -84,8 +84,10 @@ pub fn compare(request: &CompareRequest, plan: Option<&Plan>) -> Result<Comparis
     let topics = (0..).zip(&left_out).filter_map(|(side, topics)| problems::left_out(side, topics));
     comparison.problems.splice(0..0, topics.chain(problems::of_outcomes(&outcomes)));
     if outcomes.corrected > 0 {
-        let outcomes = plural(outcomes.corrected, "outcome");
-        comparison.trust.push(format!("{outcomes} correct older ones of the same prediction; the last counts"));
+        let (corrected, files) = (plural(outcomes.corrected, "outcome"), plural(outcomes.undated, "file"));
+        let further_down = format!(", which in {files} without times is the one further down");
+        let order = Some(further_down).filter(|_| outcomes.undated > 0).unwrap_or_default();
+        comparison.trust.push(format!("{corrected} correct older ones of the same prediction; the last counts{order}"));
     }
     let warnings = ["reference", "current file"].into_iter().zip(tables);
     let warnings = warnings.flat_map(|(side, table)| table.warnings().map(move |text| format!("the {side} {text}")));

@@ -325,8 +325,8 @@ impl RunObserver for ServiceObserver {
     }
 
     fn caught_up(&self) {
-        tracing::info!("every log was read near to its end; ready");
         self.listener.caught_up();
+        tracing::info!("every log was read near to its end; ready");
     }
 
     fn judging(&self, liveness: &Liveness) {

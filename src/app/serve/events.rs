@@ -63,11 +63,11 @@ pub(super) async fn events(
 }
 
 impl Subscriber {
-    /// What is new, as soon as something is; `None` when the process ends.
+    /// What is new, as soon as something is; `None` when the process ends or tokens were read again.
     async fn next(&mut self) -> Option<Vec<Event>> {
         tokio::time::sleep(CALM).await;
         let beat = *self.beats.wait_for(|beat| *beat != self.seen).await.ok()?;
-        if beat.stopped {
+        if beat.stopped || beat.logins != self.seen.logins {
             return None;
         }
         let mut events = self.decided();

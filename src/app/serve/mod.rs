@@ -158,7 +158,8 @@ impl Shared {
         &self.protection().throttle
     }
 
-    /// Reads certificates and tokens again where their files have changed.
+    /// Reads certificates and tokens again where their files have changed. Connections that stay open end then, as the
+    /// token that they were opened with may count no more.
     fn renew(&self) {
         if let Some(tls) = self.tls() {
             tls.renew();
@@ -166,6 +167,7 @@ impl Shared {
         }
         if let Some(access) = self.access_now().renewed() {
             self.admit(access);
+            self.news.renewed();
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Beat {
     pub(super) changes: u64,
     /// Lag and counts.
     pub(super) standings: u64,
+    /// Tokens were read again: whoever listens has to show a token that still counts.
+    pub(super) logins: u64,
     /// The process ends.
     pub(super) stopped: bool,
 }
@@ -41,8 +43,23 @@ impl BeatChannel {
         self.beat.send_modify(|beat| beat.standings += 1);
     }
 
+    pub(super) fn renewed(&self) {
+        self.beat.send_modify(|beat| beat.logins += 1);
+    }
+
     pub(super) fn stopped(&self) {
         self.beat.send_modify(|beat| beat.stopped = true);
+    }
+
+    /// Ends once tokens are read again.
+    #[cfg(feature = "pg")]
+    pub(super) fn until_renewed(&self) -> impl Future<Output = ()> + use<> {
+        let mut beats = self.beat.subscribe();
+        let logins = beats.borrow().logins;
+        async move {
+            // The channel is gone when the process ends.
+            let _ = beats.wait_for(|beat| beat.logins != logins).await;
+        }
     }
 
     /// A place among the readers, held until it is dropped; `None` when all are taken.

@@ -54,14 +54,12 @@ impl Listener {
         }
     }
 
-    /// Shows how far the streams are at a time.
+    /// Shows how far the streams are at a time: of sources that share a partition, the one that is furthest behind.
     pub fn show(&self, standings: &[StreamStanding], now: Micros) {
         let telemetry = self.shared.telemetry();
-        for standing in standings {
-            let stream = &standing.stream;
-            let partition = partition(stream);
-            telemetry.lag(&stream.topic, partition, lag(standing, now));
-            telemetry.committed(&stream.topic, partition, standing.committed_at);
+        for ((topic, partition), (lag, committed_at)) in worst(standings, now) {
+            telemetry.lag(topic, partition, lag);
+            telemetry.committed(topic, partition, committed_at);
         }
         self.shared.stood();
     }
@@ -74,6 +72,17 @@ fn partition(stream: &Stream) -> i32 {
 /// A panic elsewhere leaves the table whole: it is changed by single calls only.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Of each topic and partition how far it is behind, and when its offset was committed.
+fn worst(standings: &[StreamStanding], now: Micros) -> BTreeMap<(&str, i32), (Lag, Micros)> {
+    let mut worst = BTreeMap::new();
+    for standing in standings {
+        let of = (lag(standing, now), standing.committed_at);
+        let seen = worst.entry((standing.stream.topic.as_str(), partition(&standing.stream))).or_insert(of);
+        *seen = (seen.0.max(of.0), seen.1.min(of.1));
+    }
+    worst
 }
 
 /// How far a stream is behind. One that is read to its end is not behind, however old its last record, and holds up no
@@ -180,11 +189,9 @@ mod tests {
     use super::*;
     use crate::kafka::liveness::Behind;
 
-    #[test]
-    fn a_stream_read_to_its_end_is_not_behind() {
-        let stream = Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned(), kind: None };
-        let standing = StreamStanding {
-            stream,
+    fn standing() -> StreamStanding {
+        StreamStanding {
+            stream: Stream { source: 0, lane: 0, topic: "fraud.predictions".to_owned(), kind: None },
             next_offset: 90,
             end: 100,
             low_water: Some(40),
@@ -192,7 +199,25 @@ mod tests {
             broker_time: Some(7_000),
             event_time: Some(6_000),
             behind: Behind::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn of_sources_that_share_a_partition_the_one_furthest_behind_is_shown() {
+        let behind = StreamStanding { next_offset: 20, committed_at: 5_000, low_water: Some(10), ..standing() };
+        let elsewhere = StreamStanding { stream: Stream { lane: 1, ..standing().stream }, ..standing() };
+        for standings in [[standing(), behind.clone(), elsewhere.clone()], [elsewhere, behind, standing()]] {
+            let worst = worst(&standings, 10_000);
+            let [(_, (first, committed_at)), (_, (second, _))] = worst.iter().collect::<Vec<_>>()[..] else {
+                panic!("{worst:?}")
+            };
+            assert_eq!((first.records, first.replay_debt, *committed_at, second.records), (80, 50, 5_000, 10));
+        }
+    }
+
+    #[test]
+    fn a_stream_read_to_its_end_is_not_behind() {
+        let standing = standing();
         assert_eq!(lag(&standing, 10_000), Lag { records: 10, time: 3_000, watermark: 4_000, replay_debt: 50 });
         let at_end = StreamStanding { next_offset: 100, ..standing.clone() };
         assert_eq!(lag(&at_end, 10_000), Lag { records: 0, time: 0, watermark: 0, replay_debt: 60 });

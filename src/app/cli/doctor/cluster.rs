@@ -16,7 +16,7 @@ use crate::cli::check::span;
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Micros, SECOND};
-use crate::kafka::checkpoint::{self, Stream};
+use crate::kafka::checkpoint::{self, StartPosition, Stream};
 use crate::kafka::clock::wall_clock;
 use crate::kafka::connection::REQUEST_TIMEOUT;
 use crate::kafka::dead_letter::readable_headers;
@@ -238,10 +238,9 @@ fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<
         })
         .collect();
     let origins = checkpoint::origins(&consumer, &streams, connection.settings().on_gap)?;
-    let behind: i64 = origins.iter().map(|origin| origin.end - origin.offset).sum();
     let is_new = origins.iter().all(|origin| origin.meta.is_none());
     let group = &connection.settings().group;
-    let n = count(behind.unsigned_abs());
+    let n = count(behind(&origins).unsigned_abs());
     Ok(if is_new {
         format!("group `{group}` begins with what the topics hold: {n} records")
     } else {
@@ -249,6 +248,16 @@ fn lag(plan: &Plan, connection: &Connection, partitions: &Partitions) -> Result<
             "{n} records are read again when group `{group}` starts: those of windows that are open, and those to come"
         )
     })
+}
+
+/// Records from where partitions are read on. Sources may share one, which is read once.
+fn behind(origins: &[StartPosition]) -> i64 {
+    let mut behind = BTreeMap::new();
+    for StartPosition { stream, offset, end, .. } in origins {
+        let records = behind.entry((&stream.topic, stream.lane)).or_insert(0);
+        *records = (end - offset).max(*records);
+    }
+    behind.into_values().sum()
 }
 
 /// Whether the newest records of a source can be read, and what their times say of clocks.
@@ -313,4 +322,21 @@ fn sample(plan: &Arc<Plan>, connection: &Connection, source: u16, of: &SourcePla
 
 fn seconds(micros: Micros) -> String {
     format!("{:.1} s", Duration::from_micros(micros.unsigned_abs()).as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_sources_share_is_counted_once_from_where_it_is_read() {
+        let origin = |source: u16, lane: u32, offset: i64| StartPosition {
+            stream: Stream { source, lane, topic: "events".to_owned(), kind: None },
+            offset,
+            end: 100,
+            meta: None,
+        };
+        assert_eq!(behind(&[origin(0, 0, 90), origin(1, 0, 70), origin(0, 1, 95)]), 30 + 5);
+        assert_eq!(behind(&[]), 0);
+    }
 }

@@ -70,6 +70,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static>(
     let mut socket = Framed::new(frames, PgWireMessageServerCodec::new(info));
     socket.set_state(PgWireConnectionState::AwaitingStartup);
     let mut begins_within = std::pin::pin!(tokio::time::sleep(patience));
+    let mut renewed = std::pin::pin!(client.0.house.shared.news.until_renewed());
     loop {
         let begins = is_beginning(socket.state());
         let message = if begins {
@@ -78,9 +79,16 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static>(
                 () = begins_within.as_mut() => return Ok(()),
             }
         } else {
-            match timeout(SILENCE, socket.next()).await {
+            let over = tokio::select! {
+                biased;
+                () = renewed.as_mut() => Err(fatal("57P01", "tokens were read again: log in anew")),
+                message = timeout(SILENCE, socket.next()) => {
+                    message.map_err(|_| fatal("57P05", "the connection was silent for half an hour"))
+                }
+            };
+            match over {
                 Ok(message) => message,
-                Err(_) => return end(&mut socket, fatal("57P05", "the connection was silent for half an hour")).await,
+                Err(error) => return end(&mut socket, error).await,
             }
         };
         let Some(Ok(message)) = message else { return Ok(()) };

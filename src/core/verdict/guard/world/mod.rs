@@ -82,7 +82,7 @@ const LESS: [f64; 3] = [0.05, 0.2, 0.35];
 const PARTS: usize = BEYOND.len();
 /// Windows within the bound after which it is over.
 /// Origin: choice; one window within the bound may be chance.
-const CALM: u32 = 3;
+pub(super) const CALM: u32 = 3;
 /// So many times as often as a candidate is restricted for nothing a word about the world may be too many.
 /// Origin: choice; what is told restricts nothing. Once in 5,760 windows as planned by default, for each family.
 const SOONER: f64 = 5.0;

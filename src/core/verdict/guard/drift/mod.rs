@@ -15,25 +15,31 @@
 //!
 //! With segments, `segments` watches those with the most traffic by the same tests, and has half of the budget.
 //!
-//! What the world may do by itself is more than what is tolerated where its levels wander: the index of a shift by `d`
-//! deviations is about `d^2`, so a version that serves the world may be off by the root of what is tolerated and
-//! [`WANDERS`] times as much as the mean normal score of earlier windows went up and down (`infer::wander`).
+//! What the world may do by itself is more than what is tolerated where days have hours and levels wander: the index of
+//! a shift by `d` deviations is about `d^2`, so a version that serves the world may be off by the root of what is
+//! tolerated and [`WANDERS`] times as much as the mean normal score of earlier windows went up and down
+//! (`infer::wander`), or, before a day is known, by a deviation more. Once [`CALM`] windows were as usual, it is over.
 //!
 //! Missing values and NaN make a cell of their own. How much alike one entity's features are is seen from how windows
 //! differ (`infer::likeness`); until that is known, the configured design effect widens every test, and it is the most
 //! that is reckoned with. **State**: three detectors per column and reference, fifteen numbers each. **Cost**: one pass
 //! over the fine bins of three histograms per column and window.
 
+#[cfg(test)]
+pub(crate) mod tests;
+mod usual;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::usual::UsualLocation;
+pub(super) use self::usual::WANDERS;
+use crate::event::{Micros, SECOND};
 use crate::infer::likeness::Likeness;
-use crate::infer::location::Location;
 use crate::infer::multiplicity::e_d_bh;
 use crate::infer::psi_tolerance::{PsiTest, tolerance_for};
 use crate::infer::shiryaev::{AlarmRule, Monitor};
-use crate::infer::wander::Wander;
 use crate::metric::{self, view::ViewKey};
 use crate::plan::{Action, Baseline, GuardPlan, Plan};
 use crate::summary::Traffic;
@@ -43,10 +49,10 @@ use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::column::{Column, columns};
-use crate::verdict::guard::number::{count, e_value, float};
+use crate::verdict::guard::number::{e_value, float};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::Shown;
-use crate::verdict::guard::world::Now;
+use crate::verdict::guard::world::{CALM, Now};
 use crate::verdict::judged::Judged;
 
 const SOURCE: GuardName = GuardName::Drift;
@@ -56,10 +62,8 @@ pub(crate) const CLEAR: f64 = 0.5;
 /// Columns that are named at most.
 /// Origin: choice; more are not read at night.
 pub(crate) const NAMED_MAX: usize = 5;
-
-/// Deviations of a level that wanders within which it is as usual.
-/// Origin: choice; one window in twenty is further off, and evidence takes several that are.
-pub(super) const WANDERS: f64 = 2.0;
+/// Origin: derived; the calendar.
+const DAY: Micros = 86_400 * SECOND;
 
 const DRIFT: Account = Account::against("drift", "moved away from what was learned");
 
@@ -69,6 +73,8 @@ pub(crate) struct Drift {
     pub(crate) columns: Arc<[Column]>,
     pub(crate) references: Arc<[Baseline]>,
     pub(crate) guard: GuardPlan,
+    /// Windows that make a day; 0 where one does.
+    of_a_day: u32,
     /// Places for segments; none without segments.
     pub(crate) places: u32,
 }
@@ -95,9 +101,12 @@ pub(crate) struct DriftDetector {
     pub(crate) monitor: Monitor,
     #[serde(default)]
     likeness: Likeness,
-    /// How its location wanders; only of the version that serves the world, against the reference.
+    /// Where it usually lies; only of the version that serves the world, against the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    wander: Option<Wander>,
+    usual: Option<UsualLocation>,
+    /// Windows in a row of the world that were as usual.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    calm: u32,
     pub(crate) psi: f64,
     /// Events of the version and the reference.
     pub(crate) n: (u64, u64),
@@ -123,16 +132,11 @@ impl DriftDetector {
         self.monitor.log_r()
     }
 
-    /// The index that is as usual.
-    fn tolerated(&self, drift: f64) -> f64 {
-        (drift.sqrt() + WANDERS * self.wander.as_ref().map_or(0.0, Wander::deviation)).powi(2)
-    }
-
-    /// Learns how the location wanders, from windows that are as usual.
-    fn learn(&mut self, Location { mean, spread, n, .. }: Location, drift: f64) {
-        let off = mean / spread;
-        if off * off <= self.tolerated(drift) {
-            self.wander.get_or_insert_default().update(off, 1.0 / count(n));
+    /// Notes a window of the world: once it has been as usual for long enough, what stood is over.
+    fn settle(&mut self, tolerated: f64) {
+        self.calm = if self.psi <= tolerated { self.calm.saturating_add(1) } else { 0 };
+        if self.calm >= CALM {
+            self.monitor.forget();
         }
     }
 }
@@ -158,6 +162,7 @@ impl Guard for Drift {
             columns: columns(plan).filter(is_watched).collect(),
             references: reference.chain(days_ago).collect(),
             guard: guard.clone(),
+            of_a_day: u32::try_from(DAY / plan.time.every()).map_or(u32::MAX, |n| if n > 1 { n } else { 0 }),
             places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
         }
     }
@@ -193,6 +198,11 @@ impl Guard for Drift {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// Columns that are not held against the reference, in words.
 fn never(plan: &Plan, guard: &GuardPlan) -> Option<String> {
     let columns = &plan.columns;
@@ -215,41 +225,68 @@ impl Drift {
         for (against, reference) in drifted.references.iter_mut().zip(self.references.iter()) {
             let fixed = *reference == Baseline::Reference;
             if let Some(reference) = find(reference, versions.key, judged) {
-                self.look(&mut against.version, versions.version, (reference, fixed));
-                if fixed && versions.baseline.is_none() {
+                let of_world = versions.baseline.is_none();
+                if of_world && fixed {
+                    self.begin(&mut against.version);
+                }
+                self.look(&mut against.version, versions.version, (reference, fixed), of_world);
+                if of_world {
                     self.learn(&mut against.version, versions.version, reference);
                 }
             }
             if let Some((key, traffic)) = versions.baseline
                 && let Some(reference) = find(reference, key, judged)
             {
-                self.look(&mut against.baseline, traffic, (reference, fixed));
+                self.look(&mut against.baseline, traffic, (reference, fixed), false);
             }
         }
         if let Some((_, baseline)) = versions.baseline {
-            self.look(&mut drifted.concurrent, versions.version, (baseline, false));
+            self.look(&mut drifted.concurrent, versions.version, (baseline, false), false);
         }
     }
 
-    fn look(&self, watches: &mut Vec<DriftDetector>, current: &Traffic, (reference, fixed): (&Traffic, bool)) {
+    fn look(
+        &self,
+        watches: &mut Vec<DriftDetector>,
+        current: &Traffic,
+        (reference, fixed): (&Traffic, bool),
+        of_world: bool,
+    ) {
         watches.resize_with(self.columns.len(), DriftDetector::default);
         let pairs = watches.iter_mut().zip(self.columns.iter());
         for (watch, column) in pairs.filter(|(_, column)| !(fixed && column.calendar)) {
             let deff = watch.likeness.design_effect(self.guard.design_effect);
-            let tolerated = watch.tolerated(self.guard.drift);
+            let tolerated = self.tolerated(watch);
             if let Some(compared) = self.compare(column, (current, reference, fixed), tolerated, deff) {
                 watch.monitor.update_with(&compared.ps().collect::<Vec<_>>(), self.alarm());
                 watch.likeness.update(&compared.psi, self.guard.design_effect);
                 (watch.psi, watch.n) = (compared.psi.debiased(), compared.n);
+                if of_world {
+                    watch.settle(tolerated);
+                }
             }
         }
     }
 
+    /// Watches where numbers usually lie from now on.
+    fn begin(&self, watches: &mut Vec<DriftDetector>) {
+        watches.resize_with(self.columns.len(), DriftDetector::default);
+        let numeric = watches.iter_mut().zip(self.columns.iter()).filter(|(_, column)| column.is_numeric());
+        numeric.for_each(|(watch, _)| watch.usual = Some(watch.usual.take().unwrap_or_default()));
+    }
+
     fn learn(&self, watches: &mut [DriftDetector], current: &Traffic, reference: &Traffic) {
         for (watch, column) in watches.iter_mut().zip(self.columns.iter()) {
+            let Some(usual) = &mut watch.usual else { continue };
             let location = column.location(current, reference).filter(|location| location.n >= self.guard.n_min);
-            location.into_iter().for_each(|location| watch.learn(location, self.guard.drift));
+            location.into_iter().for_each(|location| usual.learn(location, self.guard.drift, self.of_a_day));
         }
+    }
+
+    /// The index that is as usual.
+    fn tolerated(&self, watch: &DriftDetector) -> f64 {
+        let drift = self.guard.drift;
+        watch.usual.as_ref().map_or(drift, |usual| usual.tolerated(drift, self.of_a_day))
     }
 
     /// Compares a column with a reference, fixed or not; nothing where there is too little of it.
@@ -349,10 +386,10 @@ impl Drift {
                 baseline_kind: reference.name(),
                 convention: "debiased".to_owned(),
                 estimate: one.psi,
-                bound: one.tolerated(self.guard.drift),
+                bound: self.tolerated(one),
                 e_value: Some(e_value(one.log_r())),
                 alpha: Some(1.0 / self.patience()),
-                margin: Some(one.tolerated(self.guard.drift)),
+                margin: Some(self.tolerated(one)),
                 n_candidate: one.n.0,
                 n_baseline: one.n.1,
                 ..scene.evidence(SOURCE, Test::ShiryaevRoberts)
@@ -371,126 +408,5 @@ pub(crate) fn find<'a>(reference: &Baseline, key: &ViewKey, judged: &Judged<'a>)
     match reference {
         Baseline::Reference => judged.baselines.reference?.get(&key.segment),
         _ => (judged.baselines.earlier)(reference)?.get(key),
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::plan::Columns;
-    use crate::reason::ReasonCode;
-    use crate::summary::Category;
-    use crate::verdict::guard::column::ColumnBinning;
-    use crate::verdict::guard::tests::{key, with_reference};
-
-    pub(crate) const USUAL: [u64; 4] = [400, 300, 200, 100];
-    pub(crate) const OTHER: [u64; 4] = [100, 200, 300, 400];
-
-    pub(crate) fn traffic(known: [u64; 4]) -> Traffic {
-        let category = Category { known: known.to_vec(), ..Category::new(4) };
-        Traffic { categorical: vec![category], ..Traffic::new(&Columns::default()) }
-    }
-
-    fn drift() -> Drift {
-        drift_over(0)
-    }
-
-    /// With places for so many segments.
-    pub(crate) fn drift_over(places: u32) -> Drift {
-        let (name, code) = ("carrier".to_owned(), ReasonCode::FeatureDrift);
-        let column = Column { name, code, calendar: false, place: ColumnBinning::Categorical(0) };
-        let guard = GuardPlan { design_effect: 1.0, ..GuardPlan::default() };
-        Drift { columns: [column].into(), references: [Baseline::Reference].into(), guard, places }
-    }
-
-    /// What is said of a version after so many windows, held against the baseline version or, without one, as the
-    /// world.
-    fn after(windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
-        after_in(&drift(), windows, version, baseline)
-    }
-
-    fn after_in(drift: &Drift, windows: u32, version: [u64; 4], baseline: Option<[u64; 4]>) -> Verdict {
-        let mut drifted = Drifted::default();
-        let mut verdict = Verdict { cleared: true, ..Verdict::default() };
-        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
-        let (version, baseline, keys) = (traffic(version), baseline.map(traffic), (key("v2"), key("v1")));
-        with_reference(&reference, |judged| {
-            for _ in 0..windows {
-                let baseline = baseline.as_ref().map(|traffic| (&keys.1, traffic));
-                drift.update(&mut drifted, Versions { key: &keys.0, version: &version, baseline }, judged);
-            }
-            let scene = Scene { judged, guard: &drift.guard, model: "m", version: "v2", baseline: "v1" };
-            match baseline {
-                Some(_) => drift.blame(&drifted, scene, &mut verdict),
-                None => drift.tell_world(&drifted, scene, &mut verdict),
-            }
-        });
-        let text = serde_json::to_string(&drifted).expect("a finite state");
-        assert_eq!(serde_json::from_str::<Drifted>(&text).expect("its own text"), drifted);
-        verdict
-    }
-
-    fn actions(verdict: &Verdict) -> Vec<Action> {
-        verdict.findings.iter().map(|finding| finding.action).collect()
-    }
-
-    #[test]
-    fn what_the_season_does_to_both_is_never_the_candidates_fault() {
-        let verdict = after(100, OTHER, Some(OTHER));
-        assert_eq!((actions(&verdict), verdict.cleared, verdict.suspicious), (vec![], true, false));
-        assert_eq!(actions(&after(100, OTHER, None)), [Action::Warn]);
-    }
-
-    #[test]
-    fn a_column_that_tells_the_time_is_no_drift_in_windows_shorter_than_its_cycle() {
-        let mut hour = drift();
-        hour.columns = hour.columns.iter().map(|column| Column { calendar: true, ..column.clone() }).collect();
-        assert_eq!(actions(&after_in(&hour, 100, OTHER, None)), []);
-        assert_eq!(actions(&after_in(&hour, 100, OTHER, Some(USUAL))), []);
-    }
-
-    #[test]
-    fn a_candidate_that_moves_alone_is_contained() {
-        let verdict = after(20, OTHER, Some(USUAL));
-        assert_eq!((actions(&verdict), verdict.cleared), (vec![Action::Contain], false));
-        assert_eq!(verdict.findings[0].evidence[0].column, "carrier");
-        assert_eq!(actions(&after(2, OTHER, Some(USUAL))), [], "a blip");
-    }
-
-    #[test]
-    fn a_baseline_version_that_moves_alone_says_nothing_of_the_candidate() {
-        assert_eq!(actions(&after(100, USUAL, Some(OTHER))), []);
-        assert_eq!(actions(&after(100, USUAL, Some(USUAL))), []);
-        assert_eq!(actions(&after(100, USUAL, None)), []);
-    }
-
-    #[test]
-    fn how_much_alike_requests_are_is_seen_from_windows() {
-        const MOVED: [u64; 4] = [250, 300, 250, 200];
-        let reference = BTreeMap::from([(String::new(), traffic(USUAL))]);
-        let log_r = |design_effect: f64, usual: u32| {
-            let guard = GuardPlan { design_effect, ..GuardPlan::default() };
-            let (drift, mut drifted) = (Drift { guard, ..drift() }, Drifted::default());
-            with_reference(&reference, |judged| {
-                for counts in (0..usual).map(|_| USUAL).chain([MOVED; 3]) {
-                    let versions = Versions { key: &key("v1"), version: &traffic(counts), baseline: None };
-                    drift.update(&mut drifted, versions, judged);
-                }
-            });
-            drifted.references[0].version[0].log_r()
-        };
-        let seen = log_r(3.0, 60);
-        assert!((seen - log_r(1.0, 60)).abs() < 1e-9, "60 windows show that requests are not alike: {seen}");
-        assert!(log_r(3.0, 0) < log_r(1.0, 0) - 0.1, "nothing is known of the first windows");
-    }
-
-    #[test]
-    fn missing_values_are_a_cell_of_their_own() {
-        let mut missing = traffic(USUAL);
-        missing.categorical[0].missing = 7;
-        let [cells, _] = drift().columns[0].cells(&missing, (&missing, true));
-        assert_eq!(cells, [400, 300, 200, 100, 0, 7]);
     }
 }
