@@ -159,9 +159,6 @@ impl Facts {
     }
 
     fn number(&mut self, number: f64) {
-        if number.is_nan() {
-            return;
-        }
         self.n += 1;
         self.numbers += 1;
         self.whole += usize::from(number.fract().abs() == 0.0);
@@ -184,11 +181,13 @@ impl Facts {
     }
 
     fn text(&mut self, text: &str) {
-        if let Ok(number) = text.parse::<f64>() {
+        let number = text.parse::<f64>().ok();
+        if let Some(number) = number.filter(|number| !number.is_nan()) {
             self.number(number);
             return self.value(text, number);
         }
-        if cell::is_missing(text) {
+        // NaN is how some writers spell nothing.
+        if number.is_some() || cell::is_missing(text) {
             return;
         }
         self.n += 1;
@@ -313,6 +312,7 @@ impl Facts {
                 let noun = if self.is_whole() { "whole numbers" } else { "numbers" };
                 format!("{noun} from {low} to {high}, {distinct} distinct")
             }
+            (FactKind::Numeric, None) => "infinite numbers".to_owned(),
             _ if distinct == 1 => format!("always {}", self.examples.join("")),
             _ => format!("{distinct} distinct, such as {}", self.examples.join(", ")),
         };
@@ -359,4 +359,162 @@ pub(crate) fn is_plausible(time: Micros) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "counts of a sample")]
 fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is seen of a column of these cells, as they stand in JSON.
+    fn facts(cells: &[String]) -> Facts {
+        let lines: String = cells.iter().map(|cell| format!("{{\"x\":{cell},\"row\":1}}\n")).collect();
+        let table = Table::of_lines(Path::new("sample.jsonl"), lines.into_bytes()).expect("a table");
+        let at = table.find("x").expect("the column");
+        Facts::of(&table).expect("facts").swap_remove(at)
+    }
+
+    fn texts(cells: &[&str]) -> Facts {
+        facts(&cells.iter().map(|cell| format!("\"{cell}\"")).collect::<Vec<_>>())
+    }
+
+    fn numbers(n: u32, number: impl Fn(u32) -> f64) -> Facts {
+        facts(&(0..n).map(|row| number(row).to_string()).collect::<Vec<_>>())
+    }
+
+    fn repeated(cell: &str, n: usize, odd: &[&str]) -> Facts {
+        texts(&[vec![cell; n], odd.to_vec()].concat())
+    }
+
+    #[test]
+    fn a_column_is_of_the_kind_that_nearly_all_its_cells_are() {
+        let time = FactKind::Time(TimeFormat::Rfc3339);
+        let cases: [(&[&str], FactKind); 14] = [
+            (&["1", "2.5", "-1e3"], FactKind::Numeric),
+            (&["1", "NA", "", "null"], FactKind::Numeric),
+            (&["a", "b"], FactKind::Categorical),
+            (&["1", "b"], FactKind::Categorical),
+            (&["yes", "No", "T"], FactKind::Boolean),
+            (&["true", "maybe"], FactKind::Categorical),
+            (&["2026-01-02T03:04:05Z", "2026-01-02 03:04:05"], time),
+            (&["2026-01-02", "later"], FactKind::Categorical),
+            (&["12:30", "0 days 00:03:12", "-1:00:00.5"], FactKind::Span),
+            (&["12:3", "12:30"], FactKind::Categorical),
+            (&["12:30:05.", "a:30"], FactKind::Categorical),
+            (&["inf", "-inf"], FactKind::Numeric),
+            (&["NA", "-", "?"], FactKind::Empty),
+            (&["nan", "NaN"], FactKind::Empty),
+        ];
+        for (cells, kind) in cases {
+            assert_eq!(texts(cells).kind(), kind, "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn few_odd_cells_change_no_kind_and_many_do() {
+        assert_eq!(repeated("1.5", 95, &["x"; 5]).kind(), FactKind::Numeric, "5 % may be something else");
+        assert_eq!(repeated("1.5", 94, &["x"; 6]).kind(), FactKind::Categorical);
+        assert!((repeated("1.5", 95, &["x"; 5]).mistyped() - 0.05).abs() < 1e-12);
+        let time = "2026-01-02T03:04:05Z";
+        assert_eq!(repeated(time, 199, &["x"]).kind(), FactKind::Time(TimeFormat::Rfc3339), "one of two hundred");
+        assert_eq!(repeated(time, 198, &["x"]).kind(), FactKind::Categorical);
+        assert_eq!(repeated(time, 199, &["yes"]).kind(), FactKind::Categorical, "a word for yes is no time");
+    }
+
+    #[test]
+    fn numbers_that_stand_for_times_have_a_unit() {
+        let of = |start: f64| numbers(300, |row| start + f64::from(row)).epoch();
+        assert_eq!(of(1_767_225_600.0), Some(TimeFormat::Seconds));
+        assert_eq!(of(1_767_225_600e3), Some(TimeFormat::Millis));
+        assert_eq!(of(1_767_225_600e6), Some(TimeFormat::Micros));
+        assert_eq!(of(1_767_225_600e9), Some(TimeFormat::Nanos));
+        assert_eq!(of(20_260_102.0), None, "a date written as a number");
+        assert_eq!(texts(&["x"]).epoch(), None);
+        assert!(is_plausible(631_152_000_000_000) && !is_plausible(631_151_999_999_999));
+        assert!(is_plausible(4_102_444_800_000_000) && !is_plausible(4_102_444_800_000_001));
+    }
+
+    #[test]
+    fn odd_numbers_are_outside_of_the_range() {
+        assert_eq!(numbers(300, |row| if row < 2 { -999.0 } else { f64::from(row) }).range(), Some((-999.0, 299.0)));
+        let sentinel = numbers(300, |row| if row < 2 { -99_999.0 } else { f64::from(row) });
+        assert_eq!(sentinel.range(), Some((2.0, 299.0)), "further than ten times the width of the middle");
+        assert_eq!(numbers(300, |row| if row == 9 { 1e6 } else { 7.0 }).range(), Some((7.0, 1e6)), "no width to go by");
+        assert_eq!(numbers(1, |_| 4.0).range(), Some((4.0, 4.0)));
+        assert_eq!(texts(&["a"]).range(), None);
+        assert_eq!(numbers(4, f64::from).mean(), Some(1.5));
+        assert_eq!(texts(&["a", "inf"]).mean(), None, "of infinite numbers there is no mean");
+    }
+
+    #[test]
+    fn rows_that_are_numbered_count_one_by_one() {
+        assert!(numbers(30, f64::from).counts_rows());
+        assert!(!numbers(20, f64::from).counts_rows(), "too few to tell");
+        assert!(!numbers(30, |row| f64::from(row * 2)).counts_rows());
+        assert!(!numbers(30, |row| f64::from(row) + 0.5).counts_rows());
+    }
+
+    #[test]
+    fn values_that_a_float_cannot_tell_apart_are_told_by_their_digits() {
+        let long: Vec<String> = (0..50).map(|row| format!("{}", 9_007_199_254_740_993_u64 + row)).collect();
+        let facts = facts(&long);
+        assert_eq!(facts.n_distinct(), 50);
+        assert!(facts.is_unique() && facts.counts() && facts.is_whole());
+        let exponents = texts(&["1e300", "2e300"]);
+        assert!(exponents.is_whole() && !exponents.counts(), "floats beyond 2^53 are no ids");
+    }
+
+    #[test]
+    fn values_are_distinct_as_they_are_compared() {
+        assert_eq!(texts(&["1", "1.0", "1e0"]).n_distinct(), 1);
+        assert_eq!(texts(&["0", "-0"]).n_distinct(), 1);
+        assert_eq!(texts(&["A", "a", "True", "TRUE"]).n_distinct(), 3);
+        assert_eq!(texts(&["0", "1", "NaN", "nan"]).n_distinct(), 2, "NaN is how some writers spell nothing");
+        assert!(texts(&["a", "b"]).is_unique() && !texts(&["a", "a"]).is_unique() && !texts(&["a"]).is_unique());
+    }
+
+    #[test]
+    fn two_values_are_told_where_there_are_no_others() {
+        let two = |cells: &[&str]| texts(cells).two().map(|[one, other]| format!("{one},{other}"));
+        assert_eq!(two(&["2", "1", "2"]).as_deref(), Some("1,2"), "numbers in order");
+        assert_eq!(two(&["good", "bad"]).as_deref(), Some("good,bad"), "texts as they came");
+        assert_eq!(two(&["1", "-1", "NaN"]).as_deref(), Some("-1,1"));
+        assert_eq!(two(&["yes", "no"]), None, "words for yes and no say so themselves");
+        assert_eq!(two(&["a", "b", "c"]), None);
+        assert_eq!(two(&["a", "1"]), None);
+        assert_eq!(two(&["a"]), None);
+    }
+
+    #[test]
+    fn a_description_says_what_was_seen() {
+        let said = |cells: &[&str]| texts(cells).describe();
+        assert_eq!(said(&["1", "2", "2"]), "whole numbers from 1 to 2, 2 distinct");
+        assert_eq!(said(&["0.5", "2"]), "numbers from 0.5 to 2, 2 distinct");
+        assert_eq!(said(&["a", "b", "a", "NA"]), "2 distinct, such as a, b; 25 % missing");
+        assert_eq!(said(&["a", "a"]), "always a");
+        assert_eq!(said(&["yes"]), "true or false");
+        assert_eq!(said(&["12:30"]), "times of day, or durations");
+        assert_eq!(said(&["2026-01-02"]), "times");
+        assert_eq!(said(&["NA"]), "no value");
+        assert_eq!(said(&["inf", "-inf"]), "infinite numbers");
+        assert_eq!(facts(&["[1]".to_owned(), "[\"a\"]".to_owned()]).describe(), "lists or the like");
+    }
+
+    #[test]
+    fn what_a_type_says_counts_more_than_values() {
+        use arrow::datatypes::{Field, IntervalUnit};
+        let list = DataType::List(std::sync::Arc::new(Field::new("item", DataType::Null, true)));
+        for (kind, fact) in [
+            (list, Some(FactKind::Nested)),
+            (DataType::Date32, Some(FactKind::Time(TimeFormat::Rfc3339))),
+            (DataType::Time32(arrow::datatypes::TimeUnit::Second), Some(FactKind::Span)),
+            (DataType::Interval(IntervalUnit::DayTime), Some(FactKind::Span)),
+            (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), None),
+            (DataType::Utf8, None),
+            (DataType::Int64, None),
+        ] {
+            assert_eq!(of_type(&kind), fact, "{kind}");
+        }
+    }
 }

@@ -363,3 +363,247 @@ fn task(columns: &[Guess]) -> (Task, String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::table::Table;
+
+    /// A column: its name, and the cell of each row as it stands in JSON.
+    type Column<'a> = (&'a str, &'a dyn Fn(u32) -> String);
+
+    fn guessed(n: u32, columns: &[Column<'_>]) -> Guesses {
+        let cell = |row: u32| move |(name, cell): &Column<'_>| format!("\"{name}\":{}", cell(row));
+        let lines: String = (0..n)
+            .map(|row| format!("{{{}}}\n", columns.iter().map(cell(row)).collect::<Vec<_>>().join(",")))
+            .collect();
+        let table = Table::of_lines(Path::new("sample.jsonl"), lines.into_bytes()).expect("a table");
+        Guesses::of(Facts::of(&table).expect("facts"))
+    }
+
+    fn uses(guesses: &Guesses) -> Vec<(&str, Use)> {
+        guesses.columns.iter().map(|guess| (guess.facts.name.as_str(), guess.usage)).collect()
+    }
+
+    fn usage(guesses: &Guesses, name: &str) -> Use {
+        guesses.columns.iter().find(|guess| guess.facts.name == name).expect("a column").usage
+    }
+
+    fn of<'a>(words: &'a [&'a str]) -> impl Fn(u32) -> String + 'a {
+        move |row| format!("\"{}\"", words[row as usize % words.len()])
+    }
+
+    fn number(row: u32) -> String {
+        (f64::from(row * 37 % 101) + 0.25).to_string()
+    }
+
+    fn probability(row: u32) -> String {
+        (f64::from(row * 37 % 101) / 101.0).to_string()
+    }
+
+    fn id(row: u32) -> String {
+        format!("\"id-{row}\"")
+    }
+
+    #[test]
+    fn columns_are_known_by_name_and_shape() {
+        let guesses = guessed(
+            60,
+            &[
+                ("request_id", &id),
+                ("event_time", &|row| format!("\"2026-01-02T00:00:{row:02}Z\"")),
+                ("Model-Version", &of(&["v1", "v2"])),
+                ("country", &of(&["DE", "FR", "IT"])),
+                ("amount", &number),
+                ("probability", &probability),
+                ("label", &of(&["0", "1"])),
+                ("latency_us", &number),
+                ("status_code", &|_| "200".to_owned()),
+                ("error", &of(&["timeout", ""])),
+            ],
+        );
+        assert_eq!(
+            uses(&guesses),
+            [
+                ("Model-Version", Use::Version),
+                ("amount", Use::Feature),
+                ("country", Use::Segment),
+                ("error", Use::Failed),
+                ("event_time", Use::Time(TimeFormat::Rfc3339)),
+                ("label", Use::Label),
+                ("latency_us", Use::Latency("us")),
+                ("probability", Use::Score),
+                ("request_id", Use::Id),
+                ("status_code", Use::Status),
+            ]
+        );
+        assert_eq!((guesses.task, guesses.positive), (Task::Binary, None));
+        assert!(guesses.columns[0].reason.starts_with("its name is like `model_version`; 2 distinct"));
+    }
+
+    #[test]
+    fn a_name_alone_is_not_enough() {
+        let guesses = guessed(
+            60,
+            &[
+                ("id", &of(&["a", "b"])),
+                ("score", &of(&["high", "low"])),
+                ("status", &of(&["open", "shut"])),
+                ("latency", &|row| (f64::from(row * 7 % 11) - 5.0).to_string()),
+                ("country", &|_| "\"DE\"".to_owned()),
+            ],
+        );
+        for (name, usage) in uses(&guesses) {
+            assert_eq!(usage, Use::Feature, "{name}");
+        }
+    }
+
+    #[test]
+    fn latencies_are_in_the_unit_of_their_name() {
+        for (name, unit) in [
+            ("latency_ns", "ns"),
+            ("duration_seconds", "s"),
+            ("latency_s", "s"),
+            ("response_time", "ms"),
+            ("latency", "ms"),
+        ] {
+            assert_eq!(usage(&guessed(60, &[(name, &number)]), name), Use::Latency(unit), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_usual_name_an_id_is_unique_and_says_that_it_is_one() {
+        let guesses = guessed(60, &[("comment", &id), ("order_key", &id), ("other_key", &id)]);
+        assert_eq!(usage(&guesses, "order_key"), Use::Id);
+        assert_eq!(usage(&guesses, "comment"), Use::Ignored, "texts that hardly repeat");
+        assert_eq!(usage(&guesses, "other_key"), Use::Ignored);
+        let repeats = guessed(60, &[("order_key", &of(&["a", "b"]))]);
+        assert_eq!(usage(&repeats, "order_key"), Use::Feature);
+        let fractions = guessed(60, &[("order_id", &number)]);
+        assert_eq!(usage(&fractions, "order_id"), Use::Feature, "no fractions");
+    }
+
+    #[test]
+    fn row_numbers_and_other_times_are_no_features() {
+        let time = |row: u32| (1_767_225_600 + row).to_string();
+        let guesses = guessed(60, &[("Unnamed: 0", &|row| (row * 7).to_string()), ("n", &|row| row.to_string())]);
+        assert!(uses(&guesses).iter().all(|(_, usage)| *usage == Use::Ignored), "{:?}", uses(&guesses));
+        let guesses = guessed(60, &[("created_at", &time), ("ts", &time), ("x", &number)]);
+        assert_eq!(usage(&guesses, "created_at"), Use::Time(TimeFormat::Seconds), "the better name");
+        assert_eq!(usage(&guesses, "ts"), Use::Ignored);
+        let guesses =
+            guessed(60, &[("a", &of(&["2026-01-02", "2026-01-03"])), ("b", &of(&["2026-01-02", "2026-01-04"]))]);
+        assert_eq!((usage(&guesses, "a"), usage(&guesses, "b")), (Use::Time(TimeFormat::Rfc3339), Use::Ignored));
+        assert!(guesses.columns[0].reason.contains("the first column of several whose values are times"));
+    }
+
+    #[test]
+    fn the_task_follows_from_scores_and_labels() {
+        let task = |columns: &[Column<'_>]| {
+            let guesses = guessed(60, columns);
+            (guesses.task, guesses.task_reason)
+        };
+        assert_eq!(task(&[("prediction", &number)]).0, Task::Regression);
+        assert_eq!(task(&[("score", &probability), ("label", &number)]).1, "labels are quantities");
+        assert_eq!(task(&[("score", &probability), ("label", &of(&["0", "1"]))]).0, Task::Binary);
+        let (several, why) = task(&[("predicted_class", &of(&["a", "b", "c"])), ("label", &of(&["a", "b", "c"]))]);
+        assert_eq!((several, why.as_str()), (Task::Multiclass, "`predicted_class` names 3 classes"));
+        assert_eq!(task(&[("label", &of(&["a", "b"]))]).0, Task::Binary, "two classes, and nothing else");
+        assert_eq!(task(&[("score", &probability)]).0, Task::Binary);
+    }
+
+    #[test]
+    fn labels_that_are_missing_as_nan_are_no_class_of_their_own() {
+        let guesses = guessed(60, &[("score", &probability), ("label", &of(&["0", "1", "NaN"]))]);
+        assert_eq!((guesses.task, usage(&guesses, "label")), (Task::Binary, Use::Label), "{}", guesses.task_reason);
+    }
+
+    #[test]
+    fn labels_of_many_classes_beside_one_score_are_left_out() {
+        let guesses = guessed(60, &[("score", &probability), ("label", &of(&["a", "b", "c"]))]);
+        assert_eq!((guesses.task, usage(&guesses, "label")), (Task::Binary, Use::Ignored));
+        let reason = &guesses.columns[0].reason;
+        assert_eq!(reason, "it names 3 classes, and no column says which of them the score is for");
+        let said = guessed(
+            60,
+            &[("score", &probability), ("predicted_class", &of(&["a", "b", "c"])), ("label", &of(&["a", "b", "c"]))],
+        );
+        assert_eq!((said.task, usage(&said, "label")), (Task::Multiclass, Use::Label));
+    }
+
+    #[test]
+    fn the_positive_class_is_the_one_that_models_look_for() {
+        let positive = |words: [&str; 2]| {
+            let guesses = guessed(60, &[("score", &probability), ("label", &of(&words))]);
+            guesses.positive.map(|(class, _)| class)
+        };
+        let cases = [
+            (["ok", "Fraud"], Some("Fraud")),
+            (["spam", "ham"], Some("spam")),
+            (["churn", "no_churn"], Some("churn")),
+            (["not fraud", "fraud"], Some("fraud")),
+            (["nonevent", "event"], Some("event")),
+            (["1", "2"], Some("2")),
+            (["-1", "1"], Some("1")),
+            (["0", "1"], None),
+            (["yes", "no"], None),
+            (["red", "blue"], None),
+            (["fraud", "spam"], None),
+            (["good", "normal"], None),
+        ];
+        for (words, class) in cases {
+            assert_eq!(positive(words).as_deref(), class, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn scores_of_classes_are_columns_that_begin_alike_and_add_up_to_one() {
+        let third = |_: u32| "0.25".to_owned();
+        let rest = |_: u32| "0.5".to_owned();
+        let found = guessed(60, &[("prob_cat", &third), ("prob_dog", &third), ("prob_cow", &rest)]);
+        let each = ["cat", "cow", "dog"].into_iter().zip(0..).map(|(class, at)| (class.to_owned(), at)).collect();
+        assert_eq!((found.task, found.class_scores), (Task::Multiclass, Some(ClassColumns::Each(each))));
+        for columns in [
+            &[("prob_cat", &third as &dyn Fn(u32) -> String), ("prob_dog", &rest)][..],
+            &[("prob_cat", &|_| "1.0".to_owned())],
+            &[("cat", &third), ("dog", &third), ("cow", &rest)],
+        ] {
+            assert_eq!(guessed(60, columns).class_scores, None, "{}", columns[0].0);
+        }
+        let list = guessed(60, &[("probabilities", &|_| "[0.5, 0.5]".to_owned())]);
+        assert_eq!(list.class_scores, Some(ClassColumns::List(0)));
+        let with_score = guessed(60, &[("score", &probability), ("p_a", &rest), ("p_b", &rest)]);
+        assert_eq!(with_score.class_scores, None, "a score is enough");
+    }
+
+    #[test]
+    fn the_only_other_column_of_a_file_of_labels_is_the_label() {
+        let taken = |columns: &[Column<'_>], id: &str| {
+            let mut guesses = guessed(60, columns);
+            guesses.take_label(id);
+            guesses.find(|usage| usage == Use::Label).map(|guess| guess.facts.name.clone())
+        };
+        assert_eq!(
+            taken(&[("request_id", &id), ("is_fraud", &of(&["0", "1"]))], "request_id").as_deref(),
+            Some("is_fraud")
+        );
+        assert_eq!(taken(&[("request_id", &id), ("is_fraud", &of(&["0", "1"]))], "id"), None, "another id");
+        assert_eq!(taken(&[("request_id", &id), ("a", &number), ("b", &number)], "request_id"), None, "one of two");
+        let answered = [("request_id", &id as &dyn Fn(u32) -> String), ("score", &probability), ("a", &number)];
+        assert_eq!(taken(&answered, "request_id"), None, "a file of predictions");
+    }
+
+    #[test]
+    fn the_only_number_of_an_answer_is_the_score() {
+        let taken = |columns: &[Column<'_>]| {
+            let mut guesses = guessed(60, columns);
+            guesses.take_score();
+            (guesses.find(|usage| usage == Use::Score).map(|guess| guess.facts.name.clone()), guesses.task)
+        };
+        assert_eq!(taken(&[("out", &number), ("who", &of(&["a", "b"]))]), (Some("out".to_owned()), Task::Regression));
+        assert_eq!(taken(&[("out", &number), ("more", &number)]).0, None);
+        assert_eq!(taken(&[("out", &number), ("prediction", &of(&["a", "b"]))]).0, None, "the answer is a class");
+    }
+}

@@ -91,3 +91,74 @@ impl Probabilities {
         Some(at.and_then(|at| shares.get(at)).copied().unwrap_or(0.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray as _, StringArray};
+
+    use super::*;
+
+    fn each(classes: &[&str]) -> ClassScoreColumns {
+        let place = |name: &&str| {
+            (category(name).to_owned(), ColumnPosition { name: format!("p_{name}"), at: [Some(0), None] })
+        };
+        ClassScoreColumns::Each(classes.iter().map(place).collect())
+    }
+
+    fn list() -> ClassScoreColumns {
+        ClassScoreColumns::List(ColumnPosition { name: "scores".to_owned(), at: [Some(4), Some(2)] })
+    }
+
+    fn column(cells: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(cells.to_vec()))
+    }
+
+    fn tops(found: &Probabilities) -> Vec<Option<(String, f64)>> {
+        let (classes, shares) = found.tops();
+        let names = classes.values().as_string::<i32>().clone();
+        (0..shares.len()).map(|row| Some((names.value(classes.key(row)?).to_owned(), shares.value(row)))).collect()
+    }
+
+    #[test]
+    fn the_answer_is_the_first_of_the_most_probable_classes() {
+        let arrays = [
+            column(&["0.2", "0.4", "", "NaN"]),
+            column(&["0.8", "0.4", "0.5", "0.5"]),
+            column(&["0", "0.2", "1", "1"]),
+        ];
+        let found = Probabilities::of(&each(&["a", "b", "c"]), &arrays);
+        let expected = [Some(("b".to_owned(), 0.8)), Some(("a".to_owned(), 0.4)), None, None];
+        assert_eq!(tops(&found), expected, "a row that lacks one, or has NaN, has no answer");
+        assert_eq!(found.of_class(2, "a"), None);
+    }
+
+    #[test]
+    fn classes_are_found_as_they_are_compared_and_an_unknown_one_had_no_chance() {
+        let found = Probabilities::of(&each(&["1.0", "2"]), &[column(&["0.25"]), column(&["0.75"])]);
+        assert_eq!(
+            [found.of_class(0, "1"), found.of_class(0, "2"), found.of_class(0, "3")],
+            [Some(0.25), Some(0.75), Some(0.0)]
+        );
+        assert_eq!(found.of_class(1, "1"), None, "a row that is not there");
+    }
+
+    #[test]
+    fn a_list_is_of_the_classes_from_zero_on_and_may_be_shorter_than_others() {
+        let found = Probabilities::of(&list(), &[column(&["[0.1, 0.9]", "[0.2 0.3 0.5]", "none", "[]"])]);
+        assert_eq!(tops(&found), [Some(("1".to_owned(), 0.9)), Some(("2".to_owned(), 0.5)), None, None]);
+        assert_eq!(
+            (found.of_class(0, "2"), found.of_class(1, "2"), found.of_class(2, "0")),
+            (Some(0.0), Some(0.5), None)
+        );
+        assert!(tops(&Probabilities::of(&each(&[]), &[])).is_empty());
+    }
+
+    #[test]
+    fn columns_are_those_of_a_side_or_none_where_one_is_not_there() {
+        assert_eq!((each(&["a", "b"]).columns(0), each(&["a", "b"]).columns(1)), (Some(vec![0, 0]), None));
+        assert_eq!((list().columns(0), list().columns(1)), (Some(vec![4]), Some(vec![2])));
+        assert_eq!((each(&["a", "b"]).names(), list().names()), ("p_a, p_b".to_owned(), "scores".to_owned()));
+    }
+}

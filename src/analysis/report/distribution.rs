@@ -3,7 +3,7 @@
 use super::apart;
 use super::model::Distribution;
 use crate::metric::line::Line;
-use crate::output::text::share;
+use crate::output::text::{number, share};
 use crate::plan::{CategoricalColumn, NumericColumn};
 use crate::summary::{Category, Histogram};
 
@@ -13,6 +13,8 @@ const BINS: u16 = 40;
 const VALUES_MAX: usize = 16;
 /// Categories that are drawn by name.
 const NAMES_MAX: usize = 12;
+/// Letters of a number that is written in full.
+const LETTERS_MAX: usize = 10;
 /// Share of either side that may lie beyond each end of the drawing.
 const TAIL: f64 = 0.005;
 
@@ -105,13 +107,122 @@ pub(crate) fn categorical(column: &CategoricalColumn, [reference, current]: [&Ca
     Distribution { names, reference, current, ..nothing() }
 }
 
-/// A number as short as it can be read.
+/// A number in full where that is short, so that values that differ have names that do.
 fn short(value: f64) -> String {
-    let text = format!("{value:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    let text = (value + 0.0).to_string();
+    if text.len() <= LETTERS_MAX { text } else { number(value) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn count(n: u64) -> f64 {
     n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::baseline::cut;
+    use crate::plan::ColumnRole;
+
+    fn drawn(reference: &[f64], current: &[f64]) -> Distribution {
+        let mut sorted = reference.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let column = NumericColumn {
+            name: "x".to_owned(),
+            role: ColumnRole::Feature,
+            cut: Arc::new(cut::of_values(&sorted, 1040)),
+        };
+        let sides = [reference, current].map(|values| {
+            let mut side = Histogram::new(&column.cut);
+            side.update(&column.cut, values);
+            side
+        });
+        numeric(&column, [&sides[0], &sides[1]])
+    }
+
+    fn even(n: u32) -> Vec<f64> {
+        (0..n).map(|i| f64::from(i) / f64::from(n)).collect()
+    }
+
+    fn sum(shares: &[f64]) -> f64 {
+        shares.iter().sum()
+    }
+
+    #[test]
+    fn few_values_are_drawn_by_name_each_with_its_share() {
+        let shown = drawn(&[1.0, 1.0, 2.0, 2.5], &[2.5, 2.5, 2.5, 1.0]);
+        assert_eq!(shown.names, ["1", "2", "2.5"]);
+        assert_eq!((shown.reference, shown.current), (vec![0.5, 0.25, 0.25], vec![0.25, 0.0, 0.75]));
+        assert!(shown.edges.is_empty());
+    }
+
+    #[test]
+    fn values_that_differ_have_names_that_differ() {
+        for values in [[1e-5, 2e-5, 3e-5], [1e10, 1e11, 1e300], [-1e-9, 0.0, 1e-9], [0.1234, 0.1235, 0.1236]] {
+            let shown = drawn(&values, &values);
+            let mut names = shown.names.clone();
+            names.dedup();
+            assert_eq!(names.len(), 3, "{names:?}");
+            assert!(names.iter().all(|name| name.len() <= 12 && name != "-0"), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn many_values_are_drawn_in_bins_that_hold_all_rows() {
+        let shown = drawn(&even(1000), &even(1000).iter().map(|x| x + 0.5).collect::<Vec<_>>());
+        assert_eq!((shown.edges.len(), shown.reference.len(), shown.current.len()), (41, 40, 40));
+        assert!(shown.edges.is_sorted() && shown.names.is_empty());
+        assert!((sum(&shown.reference) + shown.beyond.0 - 1.0).abs() < 1e-9, "{:?}", shown.beyond);
+        assert!((sum(&shown.current) + shown.beyond.1 - 1.0).abs() < 1e-9);
+        assert!(shown.edges[40] > 1.4, "the picture reaches as far as either side does: {:?}", shown.edges);
+    }
+
+    #[test]
+    fn what_is_far_from_the_rest_does_not_squeeze_the_picture() {
+        let with_sentinel = [even(1000), vec![-999.0; 50]].concat();
+        let shown = drawn(&with_sentinel, &even(1000));
+        assert!(shown.edges[0] > -1.0, "{:?}", shown.edges);
+        assert!((shown.beyond.0 - 50.0 / 1050.0).abs() < 0.01 && shown.beyond.1 < 0.02, "{:?}", shown.beyond);
+    }
+
+    #[test]
+    fn where_a_side_has_nothing_many_values_are_not_drawn() {
+        assert_eq!(drawn(&even(1000), &[]), nothing());
+        let few = drawn(&[1.0, 2.0], &[]);
+        assert_eq!((few.reference, few.current), (vec![0.5, 0.5], vec![0.0, 0.0]), "shares of nothing are zero");
+    }
+
+    fn categories(counts: &[u64]) -> (CategoricalColumn, Category) {
+        let known = (0..counts.len()).map(|at| format!("c{at:02}")).collect();
+        let mut category = Category::new(counts.len());
+        category.known.copy_from_slice(counts);
+        (CategoricalColumn { known, ..CategoricalColumn::new("c") }, category)
+    }
+
+    #[test]
+    fn the_largest_categories_of_either_side_come_first_and_new_ones_say_so() {
+        let (column, reference) = categories(&[10, 60, 30]);
+        let (_, mut current) = categories(&[50, 0, 30]);
+        current.add_unseen("zz", 20);
+        let shown = categorical(&column, [&reference, &current]);
+        assert_eq!(shown.names, ["c01", "c00", "c02", "zz (new)"]);
+        assert_eq!(shown.reference, [0.6, 0.1, 0.3, 0.0]);
+        assert_eq!(shown.current, [0.0, 0.5, 0.3, 0.2]);
+    }
+
+    #[test]
+    fn categories_beyond_twelve_are_put_together_and_no_row_is_lost() {
+        let counts: Vec<u64> = (1..=20).collect();
+        let (column, reference) = categories(&counts);
+        let (_, mut current) = categories(&counts);
+        current.other = 42;
+        let shown = categorical(&column, [&reference, &current]);
+        assert_eq!((shown.names.len(), shown.names[12].as_str()), (13, "9 others"), "8 by name, and those without one");
+        for shares in [&shown.reference, &shown.current] {
+            assert!((sum(shares) - 1.0).abs() < 1e-12, "{shares:?}");
+        }
+        assert!((shown.current[12] - (36.0 + 42.0) / 252.0).abs() < 1e-12, "{:?}", shown.current);
+    }
 }

@@ -92,7 +92,7 @@ fn of_comparison(comparison: &Comparison) -> Vec<TestCase> {
 fn of_history(history: &History) -> Vec<TestCase> {
     let case = |rollout: &super::model::Rollout| TestCase {
         class: "rollout",
-        name: format!("{} {}", rollout.rollout, rollout.candidate),
+        name: format!("{} {} {}", rollout.rollout, rollout.model, rollout.candidate),
         failed: is_adverse(&rollout.last_action).then(|| rollout.summary.clone()),
         skipped: None,
     };

@@ -105,3 +105,96 @@ pub(super) fn p_value(p: f64) -> String {
 pub(super) fn points(difference: f64) -> String {
     format!("{:+.2} pp", 100.0 * difference + 0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find<'a>(tests: &'a [KnownTest], name: &str) -> &'a KnownTest {
+        tests.iter().find(|test| test.test == name).expect("a test")
+    }
+
+    /// `SciPy` 1.16: `ks_2samp(current, reference)`, `mannwhitneyu(current, reference, use_continuity=True,
+    /// method="asymptotic")`, `ttest_ind(current, reference, equal_var=False)`; quantiles of `numpy.quantile`.
+    #[test]
+    fn tests_over_rows_are_of_the_current_side_against_the_reference_in_any_order_of_rows() {
+        let (reference, current) = (vec![3.1, 1.0, 2.2, 4.8, 2.9], vec![6.0, 2.5, 5.1, 7.3, 4.4, 5.8]);
+        let found = OfRows::of(reference, current, 1);
+        for (name, statistic, p, method) in [
+            ("kolmogorov_smirnov", 0.666_666_666_666_666_7, 0.108_225_108_225_108_2, "exact"),
+            ("mann_whitney", 26.0, 0.055_234_253_718_063_83, "normal_with_ties"),
+            ("welch", 2.616_135_752_630_172, 0.028_022_119_159_414_82, "student_t"),
+        ] {
+            let test = find(&found.tests, name);
+            assert!((test.statistic - statistic).abs() < 1e-9, "{test:?}");
+            assert!((test.p_value - p).abs() < 1e-9 && test.method == method, "{test:?}");
+        }
+        let of = |side: usize| found.quantiles[side].iter().map(|at| (at.q, at.value)).collect::<Vec<_>>();
+        assert_eq!((of(0)[2], of(0)[3]), ((0.25, 2.2), (0.5, 2.9)));
+        assert!((of(1)[3].1 - 5.45).abs() < 1e-12, "{:?}", of(1));
+        assert_eq!((of(0).len(), of(1).len()), (7, 7));
+    }
+
+    #[test]
+    fn without_rows_there_is_no_test_and_no_quantile() {
+        for (reference, current) in [(vec![], vec![1.0, 2.0]), (vec![1.0, 2.0], vec![]), (vec![], vec![])] {
+            let found = OfRows::of(reference, current, 1);
+            assert_eq!(found.tests, [], "{found:?}");
+        }
+        let one = OfRows::of(vec![1.0], vec![2.0], 1);
+        assert!(one.tests.iter().all(|test| test.test != "welch"), "one row has no variance");
+        assert!(OfRows::of(vec![], vec![], 0).quantiles.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn rates_are_apart_by_the_current_less_the_reference() {
+        let apart = rates_apart([(5, 100), (12, 100)]).expect("rates");
+        assert!((apart.difference - 0.07).abs() < 1e-12 && apart.z > 0.0, "{apart:?}");
+        assert!(apart.low < 0.07 && 0.07 < apart.high);
+        // `scipy.stats.fisher_exact([[12, 88], [5, 95]])`.
+        assert!((apart.fisher_p_value - 0.126_178_861_263_690_43).abs() < 1e-12);
+        let back = rates_apart([(12, 100), (5, 100)]).expect("rates");
+        assert!((back.difference + apart.difference).abs() < 1e-12 && (back.z + apart.z).abs() < 1e-12);
+        assert_eq!((rates_apart([(0, 0), (1, 2)]), rates_apart([(1, 2), (0, 0)])), (None, None));
+    }
+
+    #[test]
+    fn small_p_values_are_told_by_their_size_and_no_difference_has_no_sign() {
+        assert_eq!([p_value(0.0005), p_value(0.000_499), p_value(1.0)], ["0.001", "5e-4", "1.000"]);
+        assert_eq!(
+            [points(0.0123), points(-0.0123), points(0.0), points(-0.0)],
+            ["+1.23 pp", "-1.23 pp", "+0.00 pp", "+0.00 pp"]
+        );
+    }
+
+    fn figure(metric: &str, value: f64, p_value: Option<f64>) -> Figure {
+        Figure {
+            metric: metric.to_owned(),
+            convention: String::new(),
+            unit: String::new(),
+            value: Some(value),
+            reference: None,
+            low: None,
+            high: None,
+            p_value,
+            n: 10,
+            n_reference: 20,
+            bins: 0,
+        }
+    }
+
+    #[test]
+    fn tests_of_bins_are_those_of_figures_that_have_a_p_value() {
+        let numeric = [
+            figure("ks", 0.25, Some(0.01)),
+            figure("cliffs_delta", 0.5, Some(0.02)),
+            figure("welch_t", -2.0, None),
+            figure("chi_square", 9.0, Some(0.03)),
+        ];
+        let tests = of_figures(&numeric);
+        let told: Vec<(&str, f64)> = tests.iter().map(|test| (test.test.as_str(), test.statistic)).collect();
+        assert_eq!(told, [("kolmogorov_smirnov", 0.25), ("mann_whitney", 150.0)], "U is (1 + delta) / 2 of all pairs");
+        let categories = of_figures(&numeric[3..]);
+        assert_eq!((categories.len(), find(&categories, "chi_square").p_value), (1, 0.03));
+    }
+}

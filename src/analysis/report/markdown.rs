@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::history::{WHAT_COUNTS_NOW, to_cap};
 use super::known::{p_value, points};
-use super::model::{Comparison, Estimate, History, Method, RatesApart, Report, Source, Stand};
+use super::model::{Comparison, Estimate, History, Method, RatesApart, Report, Rollout, Source, Stand};
 use crate::output::text::{count, instant, interval, number, or_dash, percent};
 
 /// Columns that are listed.
@@ -27,9 +27,10 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// Text that may stand in a line or a table.
+/// Text that may stand in a line or a table: it ends neither, and is no markup, link or picture.
 pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+    let plain = text.replace('\\', "\\\\").replace('|', "\\|").replace("](", "]\\(");
+    plain.replace(['\n', '\r'], " ").replace('&', "&amp;").replace('<', "&lt;")
 }
 
 pub(super) fn table<const N: usize>(
@@ -165,11 +166,11 @@ fn answers(comparison: &Comparison, text: &mut String) {
 }
 
 fn history(history: &History, text: &mut String) {
-    let rollouts = history
-        .rollouts
-        .iter()
-        .map(|rollout| [rollout.candidate.clone(), rollout.baseline.clone(), rollout.summary.clone()]);
-    table(text, "Rollouts", ["candidate", "baseline", "course"], rollouts);
+    let rollouts = history.rollouts.iter().map(|rollout| {
+        let Rollout { candidate, model, baseline, summary, .. } = rollout;
+        [candidate.clone(), model.clone(), baseline.clone(), summary.clone()]
+    });
+    table(text, "Rollouts", ["candidate", "model", "baseline", "course"], rollouts);
     if !history.rollouts.is_empty() {
         let _ = writeln!(text, "{WHAT_COUNTS_NOW}\n");
     }
@@ -192,7 +193,8 @@ fn history(history: &History, text: &mut String) {
                 count(beside.n),
             ]
         });
-        let title = format!("{} beside {}, over all windows", rollout.candidate, rollout.baseline);
+        let Rollout { candidate, model, baseline, .. } = rollout;
+        let title = format!("{candidate} of {model} beside {baseline}, over all windows");
         table(text, &title, ["metric", "column", "candidate", "baseline", "n"], beside);
     }
 }

@@ -24,6 +24,8 @@ mod note;
 mod problems;
 mod rows;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use compare::{CompareRequest, compare};

@@ -114,3 +114,109 @@ fn heavy(cut: &Cut, reference: &Histogram) -> Vec<Range<usize>> {
     }
     runs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::cut;
+
+    fn cut_of(values: &[f64]) -> Cut {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        cut::of_values(&sorted, 1040)
+    }
+
+    fn counted(cut: &Cut, values: &[f64]) -> Histogram {
+        let mut histogram = Histogram::new(cut);
+        histogram.update(cut, values);
+        histogram
+    }
+
+    fn moved(reference: &[f64], current: &[f64]) -> Option<Moved> {
+        let cut = cut_of(reference);
+        Moved::of_numbers(&cut, &counted(&cut, reference), &counted(&cut, current))
+    }
+
+    fn even(n: u32) -> Vec<f64> {
+        (0..n).map(|i| f64::from(i) / f64::from(n)).collect()
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{found}, not {expected}");
+    }
+
+    /// NumPy and `SciPy` 1.16: shares `(x + 1/2) / (n + k/2)`, `scipy.stats.ncx2.sf(psi / s, k - 1, 0.1 / s)`, `s = 1/n + 1/m`.
+    #[test]
+    fn categories_have_the_index_and_the_p_value_of_scipy_and_no_distance() {
+        let within = Moved::of_cells(&[500, 500], &[600, 400]).expect("two cells");
+        close(within.psi.psi, 0.040_464_423_078_084_33);
+        close(within.psi.debiased(), 0.038_464_423_078_084_33);
+        close(within.p(), 0.994_959_591_260_741);
+        assert!(within.ks.is_none() && !within.is_beyond());
+        let beyond = Moved::of_cells(&[500, 300, 200], &[250, 300, 450]).expect("three cells");
+        close(beyond.psi.debiased(), 0.370_860_835_879_212_3);
+        assert!((beyond.p() / 2.524_706e-11 - 1.0).abs() < 1e-4, "{}", beyond.p());
+        assert!(beyond.is_beyond());
+    }
+
+    #[test]
+    fn nothing_is_said_where_a_side_is_empty_or_all_is_in_one_cell() {
+        for (reference, current) in [(&[0, 0], &[5, 5]), (&[5, 5], &[0, 0]), (&[9, 0], &[9, 0]), (&[0, 0], &[0, 0])] {
+            assert_eq!(Moved::of_cells(reference, current), None, "{reference:?} {current:?}");
+        }
+        assert_eq!(moved(&even(100), &[]), None);
+        assert_eq!(moved(&[3.0; 50], &[3.0; 50]), None);
+        assert!(Moved::of_cells(&[100, 0], &[60, 40]).is_some_and(|moved| moved.is_beyond()), "a cell that was empty");
+    }
+
+    #[test]
+    fn of_two_tests_the_smaller_p_value_counts_twice() {
+        let shifted: Vec<f64> = even(1000).iter().map(|x| x + 0.12).collect();
+        let moved = moved(&even(1000), &shifted).expect("values");
+        let (psi, ks) = (moved.psi.p(), moved.ks.as_ref().expect("numbers").p());
+        close(moved.p(), (2.0 * psi.min(ks)).min(1.0));
+        assert!(moved.p() > psi.min(ks) && moved.p() <= 1.0, "{psi} {ks}");
+        let same = self::moved(&even(1000), &even(1000)).expect("values");
+        assert!((same.p() - 1.0).abs() < 1e-12 && !same.is_beyond(), "twice a p-value of one is no more than one");
+    }
+
+    #[test]
+    fn mass_that_gathers_within_deciles_is_beyond_by_its_distance_alone() {
+        let gathered: Vec<f64> = even(1000).iter().map(|x| (x * 5.0).floor() / 5.0 + 0.0001).collect();
+        let moved = moved(&even(1000), &gathered).expect("values");
+        let ks = moved.ks.clone().expect("numbers");
+        assert!(ks.high >= KS_TOLERATED && moved.is_beyond(), "{ks:?}");
+        let spread = even(5000);
+        let still = self::moved(&even(1000), &spread).expect("values");
+        assert!(!still.is_beyond(), "{still:?}");
+    }
+
+    /// `0.1 + 0.2` is the next float above `0.3`: half of the rows change in the last bit.
+    #[test]
+    fn last_bits_of_a_heavy_value_are_no_drift() {
+        let with = |heavy: f64| [vec![heavy; 500], even(500)].concat();
+        let (reference, current) = (with(0.3), with(0.1 + 0.2));
+        let settled = moved(&reference, &current).expect("values");
+        assert!(settled.ks.as_ref().is_some_and(|ks| ks.low < 1e-12), "{:?}", settled.ks);
+        assert!(!settled.is_beyond() && settled.p() > 0.99);
+        let cut = cut_of(&reference);
+        let [a, b] = [&reference, &current].map(|values| counted(&cut, values));
+        let as_they_are =
+            KsTest::of(&a.counts, &b.counts, KS_TOLERATED, 1.0, |bin| is_one_number(cut.edges.as_slice(), bin));
+        assert!(as_they_are.is_some_and(|ks| ks.low > 0.4), "the numbers themselves did change");
+        let elsewhere = moved(&reference, &with(0.31)).expect("values");
+        assert!(elsewhere.is_beyond() && elsewhere.p() < 1e-6, "another value is one");
+    }
+
+    #[test]
+    fn every_row_is_in_one_settled_cell() {
+        for reference in [even(700), [vec![0.5; 100], even(300)].concat(), vec![1.0, 1.0, 2.0, 2.0, 3.0]] {
+            let current: Vec<f64> = reference.iter().map(|x| x * 1.5 - 0.1).collect();
+            let cut = cut_of(&reference);
+            let [a, b] = [&reference, &current].map(|values| counted(&cut, values));
+            let (before, after, atoms) = settled(&cut, &a, &b);
+            assert_eq!((before.iter().sum::<u64>(), after.iter().sum::<u64>()), (a.n(), b.n()));
+            assert_eq!((before.len(), after.len()), (atoms.len(), atoms.len()));
+        }
+    }
+}

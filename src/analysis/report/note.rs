@@ -32,11 +32,10 @@ pub fn note(report: &Report, criteria: &[(&str, Vec<String>)]) -> String {
 
 fn rollout(history: &History, rollout: &Rollout, text: &mut String) {
     let Rollout { candidate, baseline, model, .. } = rollout;
-    let of: Vec<&DecisionNote> = history
-        .decisions
-        .iter()
-        .filter(|note| note.rollout == rollout.rollout && note.candidate == *candidate)
-        .collect();
+    let is_of = |note: &&DecisionNote| {
+        (&note.rollout, &note.model, &note.candidate) == (&rollout.rollout, &rollout.model, &rollout.candidate)
+    };
+    let of: Vec<&DecisionNote> = history.decisions.iter().filter(is_of).collect();
     let _ = writeln!(text, "# {} of {} beside {}\n", cell(candidate), cell(model), cell(baseline));
     let _ = writeln!(text, "{}.", cell(rollout.summary.trim_end_matches('.')));
     if let (Some(first), Some(last)) = (history.first, history.last) {

@@ -12,7 +12,7 @@ use crate::metric::Side;
 use crate::output::count;
 use crate::output::text::{percent, share};
 
-/// The index of a share that is tolerated: 1 % may become 3 %, 10 % may become 15 %.
+/// The index of a share that is tolerated: of many rows, 1 % may become 2.8 %, 10 % may become 14.6 %.
 pub(crate) const RATE_PSI_TOLERATED: f64 = 0.02;
 
 /// A share on both sides: how many of how many.
@@ -209,4 +209,108 @@ fn no_longer_constant(pair: &CountedColumn<'_>) -> Option<Problem> {
         n_reference: a.n(),
         n: b.n(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::Rates;
+
+    fn rows(read: u64, refused: u64, example: Option<&str>) -> Rows {
+        let mut rows = Rows::default();
+        (rows.read, rows.refused, rows.example) = (read, refused, example.map(str::to_owned));
+        rows
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_a_problem_of_their_side() {
+        assert_eq!(losses(0, &rows(100, 0, None)), None);
+        let found = losses(1, &rows(75, 25, Some("row 3 has 4 fields"))).expect("a problem");
+        assert_eq!(found.text, "25.0 % of the current file (25 of 100) cannot be read; row 3 has 4 fields");
+        assert_eq!((found.column.as_str(), found.what.as_str()), ("rows", "refused"));
+        assert_eq!((found.reference, found.current, found.n_reference, found.n), (None, Some(0.25), 0, 100));
+        let all = losses(0, &rows(0, 7, None)).expect("a problem");
+        assert_eq!((all.reference, all.current, all.n_reference), (Some(1.0), None, 7));
+        assert!(all.text.starts_with("100 % of the reference (7 of 7) cannot be read"), "{}", all.text);
+    }
+
+    #[test]
+    fn labels_of_another_task_name_the_first_of_them_and_the_way_out() {
+        let answers = |strange: u64| Answers {
+            rates: Rates::default(),
+            quality: None,
+            periods: Vec::new(),
+            labelled: 1_000,
+            strange,
+            example: Some("fraud".to_owned()),
+            joined: 0,
+        };
+        assert_eq!(unfit(0, &answers(0)), None);
+        let found = unfit(0, &answers(1_000)).expect("a problem");
+        assert!(found.text.starts_with("100 % of the reference (1,000 of 1,000)"), "{}", found.text);
+        assert!(found.text.contains("`fraud`") && found.text.ends_with("--positive can say"), "{}", found.text);
+        assert_eq!((found.what.as_str(), found.reference), ("unfit", Some(1.0)));
+    }
+
+    #[test]
+    fn outcomes_that_join_nothing_are_a_problem_only_where_they_are_most() {
+        for (labels, joined, told) in [(0, 0, false), (10, 10, false), (10, 5, false), (10, 4, true), (3, 9, false)] {
+            assert_eq!(unjoined(labels, joined).is_some(), told, "{joined} of {labels}");
+        }
+        let text = unjoined(10, 1).expect("a problem").text;
+        assert_eq!(text, "90.0 % of the outcomes (9 of 10) belong to no row by their id");
+    }
+
+    #[test]
+    fn each_way_in_which_outcomes_do_not_count_is_told_apart() {
+        let mut outcomes = Outcomes::default();
+        (outcomes.rows, outcomes.refused, outcomes.further) = (200, 2, 50);
+        let told: Vec<(String, String)> = of_outcomes(&outcomes).map(|one| (one.what, one.text)).collect();
+        assert_eq!(told.len(), 2, "what is nothing is not told");
+        assert_eq!(told[0], ("refused".into(), "1.0 % of the outcomes (2 of 200) cannot be read".into()));
+        assert!(told[1].0 == "further" && told[1].1.starts_with("25.0 % of the outcomes (50 of 200)"), "{told:?}");
+        let mut blank = Outcomes::default();
+        (blank.rows, blank.blank, blank.example) = (4, 4, Some("line 2".to_owned()));
+        let told: Vec<Problem> = of_outcomes(&blank).collect();
+        assert!(told.len() == 1 && told[0].what == "blank" && !told[0].text.contains("line 2"), "{told:?}");
+    }
+
+    #[test]
+    fn topics_that_are_not_looked_at_are_named() {
+        assert_eq!(left_out(0, &[]), None);
+        let found = left_out(1, &["a".to_owned(), "b".to_owned()]).expect("a problem");
+        assert!(
+            found.text.starts_with("of the current file") && found.text.contains("a, b; --topic"),
+            "{}",
+            found.text
+        );
+        assert_eq!((found.reference, found.current), (None, None), "a topic is no share of rows");
+    }
+
+    fn p(reference: (u64, u64), current: (u64, u64)) -> Option<f64> {
+        test(&ShareOfBoth { what: "missing", words: "missing", reference, current }).map(|test| test.p())
+    }
+
+    /// Of many rows what is tolerated is where the index is 0.02: `brentq` of `SciPy` 1.16 over
+    /// `(q - p) ln(q / p) + (p - q) ln((1 - q) / (1 - p))` gives 2.866 % for 1 %, 14.62 % for 10 %, 57.05 % for 50 %.
+    #[test]
+    fn a_share_may_rise_as_far_as_is_tolerated() {
+        let n = 10_000_000;
+        for (before, tolerated) in [(0.01, 0.028_658_561), (0.1, 0.146_222_864), (0.5, 0.570_474_899)] {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+            let of = |share: f64| ((share * 1e7).round() as u64, n);
+            let less = p(of(before), of(tolerated * 0.99)).expect("a share that rose");
+            let more = p(of(before), of(tolerated * 1.01)).expect("a share that rose");
+            assert!(less > 0.99 && more < 0.01, "{before}: {less} {more}");
+        }
+    }
+
+    #[test]
+    fn shares_that_fell_stayed_or_are_of_nothing_are_no_problem() {
+        for (reference, current) in
+            [((50, 100), (1, 100)), ((5, 100), (5, 100)), ((0, 0), (5, 100)), ((5, 100), (0, 0)), ((0, 9), (0, 9))]
+        {
+            assert_eq!(p(reference, current), None, "{reference:?} {current:?}");
+        }
+    }
 }

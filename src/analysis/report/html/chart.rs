@@ -249,7 +249,9 @@ impl OverTime<'_> {
             (low, high) = (low.min(*bound), high.max(*bound));
         }
         low = self.floor.map_or(low, |floor| low.min(floor));
-        if high - low <= f64::EPSILON * high.abs().max(1.0) { (low, low + 1.0) } else { (low, high) }
+        // Of one value the scale is a stretch that floats of its size can tell.
+        let is_one = high - low <= f64::EPSILON * high.abs().max(1.0);
+        if is_one { (low, low + (low.abs() * 1e-6).max(1.0)) } else { (low, high) }
     }
 
     fn words(&self) -> String {
@@ -298,4 +300,120 @@ fn float(n: usize) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "spans of time, for drawing")]
 fn float_of(n: i64) -> f64 {
     n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every number in the coordinates of a drawing.
+    fn coordinates(drawn: &Html) -> Vec<f64> {
+        let text = drawn.clone().into_string();
+        let is_place =
+            |name: &str| [" d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "cx", "cy"].contains(&name);
+        let mut found = Vec::new();
+        for part in text.split('<').flat_map(|tag| tag.split("=\"").zip(tag.split("=\"").skip(1))) {
+            let name = part.0.rsplit([' ', '"']).next().unwrap_or_default();
+            let value = part.1.split('"').next().unwrap_or_default();
+            if is_place(name) || name == "d" {
+                let numbers = value.split(['M', 'L', ' ']).filter(|number| !number.is_empty());
+                found.extend(numbers.map(|number| number.parse::<f64>().unwrap_or(f64::NAN)));
+            }
+        }
+        found
+    }
+
+    fn is_drawable(drawn: &Html) {
+        let all = coordinates(drawn);
+        assert!(!all.is_empty() && all.iter().all(|at| at.is_finite() && (-1e4..1e4).contains(at)), "{drawn:?}");
+    }
+
+    fn bars(reference: Vec<f64>, current: Vec<f64>) -> Distribution {
+        let names = (0..reference.len()).map(|at| format!("n{at}")).collect();
+        Distribution { edges: Vec::new(), names, reference, current, beyond: (0.0, 0.0) }
+    }
+
+    fn over_time(points: &[(Micros, f64)], bounds: &[f64], floor: Option<f64>) -> OverTime<'static> {
+        let trace = Trace { class: "l0", name: "v2".to_owned(), points: points.to_vec(), band: Vec::new() };
+        OverTime { title: "psi", traces: vec![trace], bounds: bounds.to_vec(), marks: Vec::new(), floor }
+    }
+
+    #[test]
+    fn whatever_the_numbers_are_every_coordinate_is_one() {
+        for values in
+            [&[0.0][..], &[3.0, 3.0], &[-1.0, 2.0], &[1e300, 1e300], &[1e17], &[-1e300, 1e300], &[1e-300, 2e-300]]
+        {
+            let points: Vec<(Micros, f64)> = (0..).zip(values.iter().copied()).collect();
+            is_drawable(&over_time(&points, &[0.1, 1e9], None).draw());
+            is_drawable(&over_time(&points, &[], Some(0.0)).draw());
+        }
+        for distribution in
+            [bars(vec![0.0], vec![0.0]), bars(vec![1.0, 0.0], vec![0.0, 0.0]), bars(vec![0.5; 13], vec![0.1; 13])]
+        {
+            is_drawable(&overlay(&distribution, "t"));
+        }
+        let effect = |value| PsiEffect {
+            value,
+            debiased: value,
+            low: value,
+            high: value,
+            tolerated: 0.1,
+            p_value: 1.0,
+            log10_e: 0.0,
+        };
+        for (psi, most) in [(0.0, 0.0), (0.5, 0.4), (1e9, 1e9), (0.0, 0.4)] {
+            is_drawable(&forest(&effect(psi), most));
+        }
+        is_drawable(&reliability(&[], &[CurvePoint { score: 1.5, observed: -0.1, low: -1.0, high: 2.0, n: 1 }]));
+    }
+
+    #[test]
+    fn without_points_or_cells_nothing_is_drawn() {
+        assert!(over_time(&[], &[1.0], None).draw().is_empty());
+        assert!(overlay(&Distribution { names: vec![], ..bars(vec![], vec![]) }, "t").is_empty());
+    }
+
+    #[test]
+    fn bounds_and_marks_are_drawn_where_they_are_in_the_picture() {
+        let mut chart = over_time(&[(0, 1.0), (10, 2.0)], &[1.5, 5.0, 100.0], None);
+        chart.marks = vec![(-1, "before".to_owned()), (5, "<7>".to_owned()), (11, "after".to_owned())];
+        let text = chart.draw().into_string();
+        assert_eq!(text.matches("class=\"tol\"").count(), 2, "a bound a hundred times as large would squeeze the rest");
+        assert_eq!(text.matches("class=\"mark\"").count(), 1);
+        assert!(text.contains("&lt;7&gt;") && !text.contains("before") && !text.contains("after"), "{text}");
+        assert!(text.contains("aria-label=\"psi: v2\""), "{text}");
+    }
+
+    #[test]
+    fn the_scale_begins_at_its_floor_and_never_above_a_value() {
+        assert_eq!(over_time(&[(0, 2.0), (1, 4.0)], &[], Some(0.0)).range(), (0.0, 4.0));
+        assert_eq!(over_time(&[(0, -2.0), (1, 4.0)], &[], Some(0.0)).range(), (-2.0, 4.0));
+        assert_eq!(over_time(&[(0, 2.0), (1, 4.0)], &[], None).range(), (2.0, 4.0));
+        assert_eq!(over_time(&[(0, 1.0)], &[3.0, 3.1, -3.0], None).range(), (-3.0, 3.0), "bounds within three times");
+        let (low, high) = over_time(&[(0, 7.0)], &[], None).range();
+        assert!(low <= 7.0 && high > low);
+    }
+
+    #[test]
+    fn what_is_beyond_for_sure_is_drawn_as_bad() {
+        let effect =
+            |low| PsiEffect { value: 0.5, debiased: 0.5, low, high: 0.9, tolerated: 0.1, p_value: 0.0, log10_e: 0.0 };
+        assert!(forest(&effect(0.11), 1.0).into_string().contains("whisk bads"));
+        assert!(!forest(&effect(0.09), 1.0).into_string().contains("whisk bads"));
+    }
+
+    #[test]
+    fn long_names_are_cut_by_letters() {
+        assert_eq!(shortened("sixteen letters!", 16), "sixteen letters!");
+        assert_eq!(shortened("äääääääääääääääää", 16), "äääääääääääääää…");
+        let drawn =
+            overlay(&Distribution { names: vec!["ß".repeat(500)], ..bars(vec![1.0], vec![0.5]) }, "t").into_string();
+        assert!(drawn.contains(&format!(">{}…<", "ß".repeat(15))) && drawn.contains("50.0 %"), "{drawn}");
+    }
+
+    #[test]
+    fn days_are_told_without_midnight() {
+        assert_eq!((day(0).as_str(), day(60_000_000).as_str()), ("1970-01-01", "1970-01-01 00:01 UTC"));
+        assert_eq!([at(1.0), at(1.25), at(-0.5), at(10.04)], ["1", "1.2", "-0.5", "10"]);
+    }
 }

@@ -46,8 +46,9 @@ fn rollout(rollout: &Rollout) -> Html {
     let action = |(action, n): &(String, u64)| html!("{} ×{} ", deed(action, None), n);
     html!(
         "<div class=\"card\" style=\"margin-bottom:12px\">"
-        "<h3>{} <span class=\"note\">beside {}, rollout {}, {} to {}</span></h3><p>{}</p><p>{}</p>{}</div>",
+        "<h3>{} <span class=\"note\">of {} beside {}, rollout {}, {} to {}</span></h3><p>{}</p><p>{}</p>{}</div>",
         rollout.candidate,
+        rollout.model,
         rollout.baseline,
         rollout.rollout,
         instant(rollout.from),
@@ -139,7 +140,9 @@ fn over_time(series: &Series, history: &History, marks: &[(Micros, String)]) -> 
     let on = [&series.column, &series.segment].into_iter().filter(|text| !text.is_empty());
     let on = on.map(|text| format!(" of {text}")).collect::<Vec<_>>().concat();
     let to = if series.baseline.is_empty() { String::new() } else { format!("against {}", series.baseline) };
-    let title = format!("{}{on}", series.metric);
+    let has_several = history.series.iter().any(|other| other.model != series.model);
+    let model = if has_several { format!(" of {}", series.model) } else { String::new() };
+    let title = format!("{}{model}{on}", series.metric);
     let floor = series.lines.iter().flat_map(|line| &line.points).all(|point| point.value >= 0.0).then_some(0.0);
     let drawn = OverTime {
         title: &format!("{title} {to}"),

@@ -29,6 +29,8 @@ pub struct History {
 /// One metric of one column over time.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Series {
+    /// Model.
+    pub model: String,
     /// Metric.
     pub metric: String,
     /// Column, or empty.
@@ -82,6 +84,8 @@ pub struct DecisionNote {
     pub cap_pct: Option<f64>,
     /// Rollout.
     pub rollout: String,
+    /// Model.
+    pub model: String,
     /// Candidate.
     pub candidate: String,
     /// Why, in words.
