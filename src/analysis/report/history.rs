@@ -624,14 +624,21 @@ mod tests {
         let rows = vec![row(0, "v2", "error_rate", 0.01), row(0, "v2", "accuracy", 0.8)];
         let history = of(rows.clone(), &[rests]);
         assert_eq!((history.series[0].metric.as_str(), &history.series[0].bounds), ("accuracy", &vec![0.9]));
-        let apart = |evidence: Evidence| {
+        let bounds = |evidence: Evidence| {
             let decision = Decision { evidence: vec![evidence], ..decision(Signal::Hold) };
-            of(rows.clone(), &[decision]).series[0].bounds.clone()
+            let shown = of(rows.clone(), &[decision]).series;
+            shown.into_iter().find(|series| series.metric == "error_rate").map(|series| series.bounds)
         };
-        assert!(apart(rests_on("accuracy", 0.5, 0.9)).is_empty(), "a ratio of two is no number of the line");
-        assert!(apart(rests_on("accuracy", 0.8, f64::INFINITY)).is_empty());
-        assert!(apart(Evidence { window: (0, 9), ..rests_on("accuracy", 0.8, 0.9) }).is_empty(), "another window");
-        assert!(apart(Evidence { segment: "country=DE".into(), ..rests_on("accuracy", 0.8, 0.9) }).is_empty());
+        let of_errors = || rests_on("error_rate", 0.01, 0.9);
+        assert_eq!(bounds(of_errors()), Some(vec![0.9]));
+        for (evidence, why) in [
+            (Evidence { estimate: 0.5, ..of_errors() }, "a ratio of two is no number of the line"),
+            (Evidence { bound: f64::INFINITY, ..of_errors() }, "no bound at all"),
+            (Evidence { window: (0, 9), ..of_errors() }, "another window"),
+            (Evidence { segment: "country=DE".into(), ..of_errors() }, "a part of the traffic"),
+        ] {
+            assert_eq!(bounds(evidence), Some(vec![]), "{why}");
+        }
     }
 
     #[test]
@@ -727,7 +734,7 @@ mod tests {
     fn windows_that_are_not_trusted_are_counted_once_each() {
         let of = |hour, trust| WindowRow { trust, ..row(hour, "v1", "error_rate", 0.0) };
         let rows =
-            vec![of(0, Trust::Degraded), of(0, Trust::Untrusted), of(1, Trust::Degraded), of(2, Trust::default())];
+            vec![of(0, Trust::Untrusted), of(0, Trust::Degraded), of(1, Trust::Degraded), of(2, Trust::default())];
         let history = self::of(rows, &[decision(Signal::Hold)]);
         let summary = &history.rollouts[0].summary;
         assert!(summary.ends_with("; of 3 windows, 1 untrusted and 1 degraded"), "{summary}");

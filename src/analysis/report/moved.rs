@@ -166,6 +166,7 @@ mod tests {
         }
         assert_eq!(moved(&even(100), &[]), None);
         assert_eq!(moved(&[3.0; 50], &[3.0; 50]), None);
+        assert!(Moved::of_cells(&[1000, 0], &[20, 3]).is_some(), "the largest cell against all others, however few");
         assert!(Moved::of_cells(&[100, 0], &[60, 40]).is_some_and(|moved| moved.is_beyond()), "a cell that was empty");
     }
 
@@ -182,10 +183,11 @@ mod tests {
 
     #[test]
     fn mass_that_gathers_within_deciles_is_beyond_by_its_distance_alone() {
-        let gathered: Vec<f64> = even(1000).iter().map(|x| (x * 5.0).floor() / 5.0 + 0.0001).collect();
+        let gathered: Vec<f64> = even(1000).iter().map(|x| (x * 10.0).floor() / 10.0 + 0.0001).collect();
         let moved = moved(&even(1000), &gathered).expect("values");
         let ks = moved.ks.clone().expect("numbers");
         assert!(ks.high >= KS_TOLERATED && moved.is_beyond(), "{ks:?}");
+        assert!(moved.psi.debiased() <= PSI_TOLERATED, "{:?}", moved.psi);
         let spread = even(5000);
         let still = self::moved(&even(1000), &spread).expect("values");
         assert!(!still.is_beyond(), "{still:?}");

@@ -346,6 +346,7 @@ mod tests {
             let points: Vec<(Micros, f64)> = (0..).zip(values.iter().copied()).collect();
             is_drawable(&over_time(&points, &[0.1, 1e9], None).draw());
             is_drawable(&over_time(&points, &[], Some(0.0)).draw());
+            is_drawable(&over_time(&points, &[], None).draw());
         }
         for distribution in
             [bars(vec![0.0], vec![0.0]), bars(vec![1.0, 0.0], vec![0.0, 0.0]), bars(vec![0.5; 13], vec![0.1; 13])]
