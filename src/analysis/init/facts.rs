@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn odd_numbers_are_outside_of_the_range() {
         assert_eq!(numbers(300, |row| if row < 2 { -999.0 } else { f64::from(row) }).range(), Some((-999.0, 299.0)));
-        let sentinel = numbers(300, |row| if row < 2 { -99_999.0 } else { f64::from(row) });
+        let sentinel = numbers(300, |row| if row < 2 { -9_999.0 } else { f64::from(row) });
         assert_eq!(sentinel.range(), Some((2.0, 299.0)), "further than ten times the width of the middle");
         assert_eq!(numbers(300, |row| if row == 9 { 1e6 } else { 7.0 }).range(), Some((7.0, 1e6)), "no width to go by");
         assert_eq!(numbers(1, |_| 4.0).range(), Some((4.0, 4.0)));

@@ -182,3 +182,53 @@ impl JsonSchema for ClassFields {
         ]})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Result<Vec<(String, String)>, String> {
+        let read: Result<ClassFields, _> = serde_saphyr::from_str(text);
+        let shown = |(class, path): (String, Dotted)| (class, path.to_string());
+        read.map(|ClassFields(fields)| fields.into_iter().map(shown).collect()).map_err(|error| error.to_string())
+    }
+
+    fn all(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(class, path)| ((*class).to_owned(), (*path).to_owned())).collect()
+    }
+
+    #[test]
+    fn classes_are_named_one_by_one_or_in_the_order_of_a_list() {
+        assert_eq!(
+            fields("{ cat: p.cat, 1: p.one, true: p.yes }"),
+            Ok(all(&[("cat", "p.cat"), ("1", "p.one"), ("true", "p.yes")]))
+        );
+        let listed = fields("{ path: scores, classes: [cat, 2, false, 1.0] }");
+        assert_eq!(
+            listed,
+            Ok(all(&[("cat", "scores[0]"), ("2", "scores[1]"), ("false", "scores[2]"), ("1", "scores[3]")]))
+        );
+        assert_eq!(
+            fields("{ path: a, other: b }"),
+            Ok(all(&[("path", "a"), ("other", "b")])),
+            "classes of these names"
+        );
+    }
+
+    #[test]
+    fn classes_that_are_one_or_alone_or_nowhere_are_refused() {
+        for (text, says) in [
+            ("{ 1: a, 1.0: b }", "class `1` is there twice"),
+            ("{ True: a, 'true': b }", "class `true` is there twice"),
+            ("{ a: x }", "name the fields of two classes at least"),
+            ("{ path: s, classes: [a] }", "name the fields of two classes at least"),
+            ("{ path: s, classes: [a, a] }", "class `a` is there twice"),
+            ("{ a: x, b: [c, d] }", "`b` should be a path; only `classes` is a list"),
+            ("{ path: s, b: x, classes: [c, d] }", "`classes` stands beside `path`, and nothing else"),
+            ("{ classes: [c, d] }", "`classes` stands beside `path`, and nothing else"),
+        ] {
+            let error = fields(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

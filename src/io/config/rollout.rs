@@ -175,6 +175,9 @@ impl ApprovalSection {
                 .add(quorum.spot, format!("`quorum` is {}", quorum.value))
                 .help(format!("write how many people must approve, from 1 to {QUORUM_MAX}"));
         }
+        if let Some(deadline) = self.deadline.filter(|deadline| deadline.value.0 <= 0) {
+            problems.add(deadline.spot, "`deadline` is zero").help("write how long people may take, such as 4h");
+        }
         ApprovalPlan {
             quorum: self.quorum.map_or(default.quorum, |quorum| u32::try_from(quorum.value).unwrap_or(u32::MAX)),
             deadline: self.deadline.map_or(default.deadline, |deadline| deadline.value.0),

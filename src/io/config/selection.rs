@@ -146,3 +146,44 @@ impl Conditions {
         Selection { conditions, without_tombstones }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str, tombstones: Option<Tombstones>) -> Result<Selection, String> {
+        let conditions: Conditions = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let mut problems = Problems::default();
+        let selection = conditions.resolve(tombstones, &mut problems);
+        problems.into_result("p.yaml", text).map(|()| selection).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are_compared() {
+        let selection = resolved("{ op: [c, u], kind: 1.0, is_live: TRUE, a.b: -2 }", None).expect("conditions");
+        let said: Vec<String> = selection
+            .conditions
+            .iter()
+            .map(|condition| format!("{}={}", condition.path, condition.allowed.join("|")))
+            .collect();
+        assert_eq!(said, ["op=c|u", "kind=1", "is_live=true", "a.b=-2"]);
+    }
+
+    #[test]
+    fn who_takes_some_records_passes_tombstones_over_unless_told_otherwise() {
+        let passes = |text, tombstones| resolved(text, tombstones).expect("conditions").without_tombstones;
+        assert!(passes("{ op: c }", None) && !passes("{}", None));
+        assert!(passes("{}", Some(Tombstones::Pass)) && !passes("{ op: c }", Some(Tombstones::Refuse)));
+    }
+
+    #[test]
+    fn conditions_that_nothing_meets_and_too_many_are_told() {
+        let error = resolved("{ op: [] }", None).expect_err("no value");
+        assert!(error.contains("p.yaml:1:3: `op` may have no value at all"), "{error}");
+        assert!(error.contains("= name the values that are taken"), "{error}");
+        let many = |n: usize| (0..n).map(|at| format!("k{at}: x")).collect::<Vec<_>>().join(", ");
+        assert!(resolved(&format!("{{ {} }}", many(CONDITIONS_MAX)), None).is_ok());
+        let error = resolved(&format!("{{ {} }}", many(CONDITIONS_MAX + 1)), None).expect_err("too many");
+        assert!(error.contains(&format!("more than {CONDITIONS_MAX} conditions")), "{error}");
+    }
+}

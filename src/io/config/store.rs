@@ -10,6 +10,8 @@ use super::problem::Problems;
 use super::value::{At, Period, seconds};
 use crate::event::{Micros, SECOND};
 
+const DAY: Micros = 86_400 * SECOND;
+
 /// Where results are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
@@ -82,12 +84,50 @@ impl StoreSection {
         let named = tables.into_iter().filter_map(|(table, period)| Some((table, period.as_ref()?)));
         let mut keep_days = BTreeMap::new();
         for (table, period) in named {
-            let days = period.value.0 / (86_400 * SECOND);
+            let (days, more) = (period.value.0 / DAY, period.value.0 % DAY);
             if days < 1 {
                 problems.add(period.spot, "a table keeps at least one day").help("write days, such as 30d");
             }
-            keep_days.insert(table, u32::try_from(days.max(1)).unwrap_or(u32::MAX));
+            // No row goes before its time.
+            keep_days.insert(table, u32::try_from(days + i64::from(more > 0)).unwrap_or(u32::MAX));
         }
         StoreConfig { url, flush_every: self.flush_every.value.0, keep_days, compact: self.compact }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str) -> Result<StoreConfig, String> {
+        let section: StoreSection = serde_saphyr::from_str(text).expect("a section");
+        let mut problems = Problems::default();
+        let config = section.resolve(Path::new("/etc/haldane"), &mut problems);
+        problems.into_result("p.yaml", text).map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_folder_is_beside_the_file_and_a_bucket_is_where_it_is() {
+        for (path, url) in [
+            ("store", "/etc/haldane/store"),
+            ("/var/store", "/var/store"),
+            ("s3://bucket/folder", "s3://bucket/folder"),
+        ] {
+            let config = resolved(&format!("path: {path}")).expect("a store");
+            assert_eq!(config.url, url);
+            assert_eq!((config.flush_every, config.compact, config.keep_days.len()), (60 * SECOND, true, 0));
+        }
+    }
+
+    #[test]
+    fn tables_keep_whole_days_and_none_less_than_it_was_told() {
+        let keep = "path: s\nkeep: { windows: 30d, verdicts: 24h, decisions: 36h, panes: 2d }\ncompact: false";
+        let config = resolved(keep).expect("a store");
+        let days: Vec<(&str, u32)> = config.keep_days.into_iter().collect();
+        assert_eq!(days, [("decisions", 2), ("panes", 2), ("verdicts", 1), ("windows", 30)]);
+        assert!(!config.compact);
+        let error = resolved("path: s\nkeep: { panes: 12h }").expect_err("half a day");
+        assert!(error.contains("p.yaml:2:16: a table keeps at least one day"), "{error}");
+        assert!(error.contains("= write days, such as 30d"), "{error}");
     }
 }

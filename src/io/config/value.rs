@@ -436,4 +436,64 @@ mod tests {
         }
         assert!(["0.2", "-5%", "twice", "x", "101", "nan"].iter().all(|text| text.parse::<Margin>().is_err()));
     }
+
+    #[test]
+    fn amounts_of_memory_are_read_in_two_counts() {
+        for (text, bytes, shown) in [
+            ("512MB", 512_000_000, "512MB"),
+            ("2 GB", 2_000_000_000, "2000MB"),
+            ("1MiB", 1_048_576, "2MB"),
+            ("1GiB", 1_073_741_824, "1074MB"),
+        ] {
+            let read: Bytes = text.parse().expect(text);
+            assert_eq!((read.0, read.to_string().as_str()), (bytes, shown), "{text}: no less than was meant");
+        }
+        for text in ["", "512", "1KB", "1.5GB", "-1GB", "99999999999999999GiB"] {
+            let error = text.parse::<Bytes>().expect_err(text);
+            assert!(error.contains(&format!("`{text}`")) && error.contains("512MB or 2GiB"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_margin_on_top_has_the_digits_that_were_written() {
+        for (text, on_top) in [("10%", 0.1), ("1.1", 0.1), ("+30 %", 0.3), ("1", 0.0), ("2.5x", 1.5)] {
+            assert_eq!(text.parse::<Margin>().expect(text).on_top().to_bits(), f64::to_bits(on_top), "{text}");
+        }
+    }
+
+    #[test]
+    fn baselines_have_names_and_days_have_numbers() {
+        for text in ["concurrent", "reference", "previous", "1d_ago", "28d_ago"] {
+            assert_eq!(text.parse::<BaselineName>().expect(text).to_string(), text);
+        }
+        for text in ["0d_ago", "-1d_ago", "1.5d_ago", "d_ago", "7d", "Concurrent", "99999999999d_ago"] {
+            let error = text.parse::<BaselineName>().expect_err(text);
+            assert!(error.contains("write concurrent, reference, previous"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_section_is_off_by_its_word_and_nothing_else() {
+        let read = |text: &str| serde_saphyr::from_str::<OrOff<Vec<u8>>>(text).map(|read| matches!(read, OrOff::Off));
+        assert!(read("off").is_ok_and(|off| off) && read("false").is_ok_and(|off| off));
+        for (text, found) in
+            [("true", "found true"), ("on", "found"), ("'no'", "found `no`"), ("5", "expected `off` or a mapping")]
+        {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains("`off` or a mapping") && error.contains(found), "{text}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_shown_of_a_duration_is_read_as_the_same(micros in 0_i64..i64::MAX) {
+            let period = Period(micros);
+            proptest::prop_assert_eq!(period.to_string().parse::<Period>(), Ok(period));
+        }
+
+        #[test]
+        fn what_is_shown_of_a_share_is_read_as_the_same(share in 0.0..=1.0_f64) {
+            proptest::prop_assert_eq!(Ratio(share).to_string().parse::<Ratio>(), Ok(Ratio(share)));
+        }
+    }
 }

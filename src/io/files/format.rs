@@ -149,4 +149,73 @@ mod tests {
             assert_eq!(extension(Path::new(name)), ending, "{name}");
         }
     }
+
+    /// What a file of this name and content is taken for, or what is said of it.
+    fn recognised(name: &str, content: &[u8]) -> std::result::Result<FileFormat, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        let said = |error: Error| format!("{error} ({})", error.advice().unwrap_or("no advice"));
+        recognise(&path).map_err(said)
+    }
+
+    #[test]
+    fn the_first_bytes_tell_what_a_file_is_before_its_name_does() {
+        let csv = |delimiter| FileFormat::Csv { delimiter };
+        for (name, content, format) in [
+            ("a.csv", b"PAR1....".as_slice(), FileFormat::Parquet),
+            ("a.json", b"ARROW1\0\0", FileFormat::Arrow),
+            ("a.csv", b"a;b,c;d\n1;2;3\n", csv(b';')),
+            ("a.csv", b"\"a,b,c\";d\n", csv(b';')),
+            ("a.csv", b"one\n1\n", csv(b',')),
+            ("a.tsv", b"one\n1\n", csv(b'\t')),
+            ("a.tab", b"a|b\n", csv(b'|')),
+            ("a.jsonl", b"a,b\n", FileFormat::Json),
+            ("a", b"\xef\xbb\xbf \n[{}]", FileFormat::Json),
+            ("a.log", b"{\"a\":1}", FileFormat::Json),
+            ("a.txt", b"a|b\n", csv(b'|')),
+            ("a", b"a,b\n1,2\n", csv(b',')),
+            ("a.csv", b"a,b;c\n", csv(b',')),
+        ] {
+            assert_eq!(recognised(name, content).as_ref(), Ok(&format), "{name} {content:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_is_said_with_the_way_out() {
+        for (name, content, says, advice) in [
+            ("a.csv", b"".as_slice(), "is empty", "leave it out"),
+            ("a.parquet", b"a,b\n", "does not start with PAR1", "its real format"),
+            ("a.arrow", b"a,b\n", "does not start with ARROW1", "its real format"),
+            ("a.csv", b"FEA1", "is Feather version 1", "version 2"),
+            ("a.csv", b"\xff\xfea\0", "is in UTF-16", "iconv"),
+            ("a.csv", b"PK\x03\x04..", "is packed in a way that is not read", "with unzip"),
+            ("a.csv", b"BZh91AY&SY", "is packed in a way that is not read", "with bunzip2"),
+            ("a.csv", b"\xfd7zXZ\0", "is packed in a way that is not read", "with unxz"),
+            ("a.log", b"a note\nof two lines\n", "cannot tell the format", "end in .parquet"),
+            ("a", b"a,b\n1,\0\n", "cannot tell the format", "end in .parquet"),
+            ("a", b"a,b\n1,\xff\n", "cannot tell the format", "end in .parquet"),
+        ] {
+            let said = recognised(name, content).expect_err(name);
+            assert!(said.contains(says) && said.contains(advice), "{name} {content:?}: {said}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = recognise(folder.path()).expect_err("a folder");
+        assert!(error.to_string().ends_with("is a directory"), "{error}");
+        assert!(recognise(&folder.path().join("none.csv")).is_err());
+    }
+
+    #[test]
+    fn packed_files_are_recognised_by_what_is_in_them() {
+        use std::io::Write as _;
+        let packed = |content: &[u8]| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packer.write_all(content).expect("packed");
+            packer.finish().expect("packed")
+        };
+        assert_eq!(recognised("a.tsv.gz", &packed(b"x\n1\n")), Ok(FileFormat::Csv { delimiter: b'\t' }));
+        assert_eq!(recognised("a.gz", &packed(b"{}")), Ok(FileFormat::Json));
+        let parquet = recognised("a.parquet.gz", &packed(b"PAR1....")).expect_err("packed twice");
+        assert!(parquet.contains("is a packed Parquet file") && parquet.contains("gunzip"), "{parquet}");
+    }
 }

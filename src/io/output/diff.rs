@@ -306,6 +306,118 @@ fn whole(count: f64) -> u64 {
 mod tests {
     use super::*;
 
+    fn decision(action: Signal, cap_pct: Option<f64>) -> Decision {
+        let line = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let recorded: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
+        Decision { action, cap_pct, model: "m".to_owned(), candidate: "v2".to_owned(), ..recorded }
+    }
+
+    fn course(decisions: Vec<(Micros, Decision)>) -> DecisionTimeline {
+        DecisionTimeline { decisions: decisions.into_iter().map(|(minute, one)| (minute * MINUTE, one)).collect() }
+    }
+
+    /// 60 answers of the candidate and 40 of the baseline in each of so many minutes.
+    fn traffic(minutes: i64) -> PredictionCounts {
+        let of = |_| BTreeMap::from([("v1".to_owned(), 40), ("v2".to_owned(), 60)]);
+        let minutes = (0..minutes).map(|minute| (minute * MINUTE, of(minute))).collect();
+        PredictionCounts { predictions: BTreeMap::from([("m".to_owned(), minutes)]) }
+    }
+
+    fn kept(a: Vec<(Micros, Decision)>, b: Vec<(Micros, Decision)>) -> KeptAway {
+        let (a, b, tally) = (course(a), course(b), traffic(10));
+        Diff::new(&a, &b, &tally).kept(("m", "v2"))
+    }
+
+    #[test]
+    fn what_is_beyond_a_cap_is_kept_away_from_when_it_is_in_force() {
+        let rollback = || vec![(4, decision(Signal::Rollback, Some(0.0)))];
+        let contain = || vec![(2, decision(Signal::Contain, Some(20.0)))];
+        let found = kept(rollback(), contain());
+        assert_eq!(found.all, 600);
+        assert_eq!(found.by, [360.0, 320.0], "all of six minutes, and 60 less 20 of eight");
+        assert_eq!(found.by_one_alone, [120.0, 80.0], "the last six minutes of A, the two before of B");
+        assert_eq!(kept(vec![], vec![]), KeptAway { all: 600, ..KeptAway::default() });
+    }
+
+    #[test]
+    fn a_cap_that_is_above_the_traffic_keeps_nothing_and_a_resume_lifts_it() {
+        let above = kept(vec![(0, decision(Signal::Contain, Some(80.0)))], vec![]);
+        assert_eq!(above.by, [0.0, 0.0]);
+        for lifted in [Some(100.0), None] {
+            let log = vec![(0, decision(Signal::Rollback, Some(0.0))), (5, decision(Signal::Resume, lifted))];
+            assert_eq!(kept(log, vec![]).by, [300.0, 0.0], "{lifted:?}");
+        }
+        let part = vec![(0, decision(Signal::Rollback, Some(0.0))), (5, decision(Signal::PromoteOk, Some(10.0)))];
+        assert_eq!(kept(part, vec![]).by, [300.0 + 5.0 * 50.0, 0.0], "a permission up to a share");
+        let held = vec![(0, decision(Signal::Hold, Some(1.0))), (1, decision(Signal::Warn, None))];
+        assert_eq!(kept(held, vec![]).by, [0.0, 0.0], "what holds a share keeps nothing away");
+        assert_eq!(kept(vec![(0, decision(Signal::Contain, None))], vec![]).by, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_nth_of_an_action_is_paired_with_the_nth() {
+        let (hold, warn) = (|| decision(Signal::Hold, None), || decision(Signal::Warn, None));
+        let a = course(vec![(1, warn()), (2, hold()), (9, hold())]);
+        let b = course(vec![(1, warn()), (4, hold())]);
+        let tally = traffic(1);
+        let diff = Diff::new(&a, &b, &tally);
+        let pairs = diff.pairs(("m", "v2"));
+        let told: Vec<(Signal, FoundIn, Option<Micros>)> =
+            pairs.iter().map(|pair| (pair.action, pair.found_in, pair.shift_us)).collect();
+        let expected = [
+            (Signal::Warn, FoundIn::Both, Some(0)),
+            (Signal::Hold, FoundIn::Both, Some(2 * MINUTE)),
+            (Signal::Hold, FoundIn::A, None),
+        ];
+        assert_eq!(told, expected);
+        let remarks: Vec<String> = pairs.iter().map(DecisionPair::remark).collect();
+        assert_eq!(remarks, ["alike", "B 2 min later", "only in A"]);
+        let back: Vec<String> = Diff::new(&b, &a, &tally).pairs(("m", "v2")).iter().map(DecisionPair::remark).collect();
+        assert_eq!(back, ["alike", "B 2 min earlier", "only in B"]);
+    }
+
+    #[test]
+    fn a_comparison_is_read_from_its_last_lines() {
+        let a = course(vec![(0, decision(Signal::Rollback, Some(0.0)))]);
+        let b = course(vec![(5, decision(Signal::Rollback, Some(0.0))), (6, decision(Signal::Warn, None))]);
+        let text = Diff::new(&a, &b, &traffic(10)).render(["old.yaml", "new.yaml"]);
+        assert!(text.starts_with("A old.yaml: 1 decision\nB new.yaml: 2 decisions\n\nm v2\n"), "{text}");
+        assert!(text.contains("  0 alike, 1 shifted in time, 0 only in A, 1 only in B\n"), "{text}");
+        let kept = "kept from v2, of its 600 answers: A 600 (100 %), B 300 (50 %); A alone 300 (50 %), B alone 0 (0 %)";
+        assert!(text.contains(kept), "{text}");
+        let caps = course(vec![(0, decision(Signal::Contain, Some(5.0)))]);
+        let other = course(vec![(0, decision(Signal::Contain, Some(20.0)))]);
+        let text = Diff::new(&caps, &other, &traffic(0)).render(["a", "b"]);
+        assert!(text.contains("contain to 5% / 20%") && text.contains("of its 0 answers: A 0 (0 %)"), "{text}");
+    }
+
+    #[test]
+    fn signs_of_life_are_no_decisions_of_a_timeline() {
+        let mut timeline = DecisionTimeline::default();
+        let effects = Effects {
+            decisions: vec![decision(Signal::Heartbeat, None), decision(Signal::Hold, None)],
+            ..Effects::default()
+        };
+        timeline.add(&effects, 30 * SECOND);
+        let [(at, held)] = timeline.decisions.as_slice() else { panic!("{timeline:?}") };
+        assert_eq!((*at, held.action), (held.time + 30 * SECOND, Signal::Hold), "told when late events are in");
+    }
+
+    #[test]
+    fn spans_have_their_two_largest_units() {
+        let day = 86_400 * SECOND;
+        for (micros, text) in [
+            (1, "1 us"),
+            (SECOND - 1, "999999 us"),
+            (SECOND, "1 s"),
+            (61 * SECOND, "1 min 1 s"),
+            (day + 61 * SECOND, "1 d 1 min"),
+            (2 * day + 7_200 * SECOND + 60 * SECOND, "2 d 2 h"),
+        ] {
+            assert_eq!(span(micros), text);
+        }
+    }
+
     #[test]
     fn spans_are_told_in_two_units() {
         let cases =

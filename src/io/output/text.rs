@@ -50,7 +50,8 @@ pub fn plural(n: u64, noun: &str) -> String {
 
 /// A number with four significant digits, as short as that allows.
 pub fn number(value: f64) -> String {
-    let size = value.abs();
+    // No zero has a sign.
+    let (value, size) = (value + 0.0, value.abs());
     if size != 0.0 && !(1e-3..1e6).contains(&size) {
         return format!("{value:.3e}");
     }
@@ -126,6 +127,11 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
+        assert_eq!([number(-0.0), number(-0.5), number(f64::NAN), number(f64::INFINITY)], ["0", "-0.5", "NaN", "inf"]);
+        assert_eq!(
+            [number(999_999.0), number(1e6), number(0.001), number(0.000_999)],
+            ["999999", "1.000e6", "0.001", "9.990e-4"]
+        );
         assert_eq!((number(1e-7).as_str(), number(-2.5e9).as_str()), ("1.000e-7", "-2.500e9"));
     }
 
@@ -147,6 +153,19 @@ mod tests {
         assert_eq!((or_dash(Some(0.5), percent), or_dash(None, percent)), ("50.0 %".into(), "–".into()));
         assert_eq!((short_id("b3:0123456789abcdef"), short_id("b3:0")), ("b3:0123456789ab", "b3:0"));
         assert_eq!(interval(0.1, 0.25), "0.1 – 0.25");
+    }
+
+    #[test]
+    fn shares_have_as_many_digits_as_they_need() {
+        for (share, text) in [(0.0, "0 %"), (0.000_4, "0.04 %"), (0.001, "0.1 %"), (0.123_4, "12.3 %"), (1.0, "100 %")]
+        {
+            assert_eq!(percent(share), text);
+        }
+        assert_eq!(
+            (share(1, 0).to_bits(), share(0, 5).to_bits(), share(1, 4)),
+            (0, 0, 0.25),
+            "a part of nothing is none"
+        );
     }
 
     #[test]

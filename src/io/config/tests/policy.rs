@@ -245,6 +245,7 @@ fn a_rollout_proceeds_by_default_and_as_the_file_says() {
         wrong(&format!("ladder: {ladder}"), ": `ladder` must rise from above zero to 100%", steps);
     }
     wrong("approval: { quorum: 0 }", ": `quorum` is 0", "write how many people must approve, from 1 to 100");
+    wrong("approval: { deadline: 0s }", ": `deadline` is zero", "write how long people may take, such as 4h");
     wrong(
         "name: '@alive'",
         ": the rollout is called `@alive`",
