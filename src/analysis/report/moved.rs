@@ -181,16 +181,19 @@ mod tests {
         assert!((same.p() - 1.0).abs() < 1e-12 && !same.is_beyond(), "twice a p-value of one is no more than one");
     }
 
+    /// Of a logistic distribution that moves by `d` the distance is `tanh(d / 4)`, 0.104, and the index about
+    /// `d^2 / 3`, 0.057.
     #[test]
-    fn mass_that_gathers_within_deciles_is_beyond_by_its_distance_alone() {
-        let gathered: Vec<f64> = even(1000).iter().map(|x| (x * 10.0).floor() / 10.0 + 0.0001).collect();
-        let moved = moved(&even(1000), &gathered).expect("values");
-        let ks = moved.ks.clone().expect("numbers");
-        assert!(ks.high >= KS_TOLERATED && moved.is_beyond(), "{ks:?}");
-        assert!(moved.psi.debiased() <= PSI_TOLERATED, "{:?}", moved.psi);
-        let spread = even(5000);
-        let still = self::moved(&even(1000), &spread).expect("values");
-        assert!(!still.is_beyond(), "{still:?}");
+    fn a_small_shift_is_beyond_by_its_distance_alone() {
+        let logistic: Vec<f64> = even(4000).iter().map(|u| u + 1.0 / 8000.0).map(|u| (u / (1.0 - u)).ln()).collect();
+        let shifted = |by: f64| logistic.iter().map(|x| x + by).collect::<Vec<f64>>();
+        let moved = |by: f64| self::moved(&logistic, &shifted(by)).expect("values");
+        let found = moved(0.416);
+        let ks = found.ks.clone().expect("numbers");
+        assert!((ks.low - (0.104_f64).tanh()).abs() < 1e-3, "{}", ks.low);
+        assert!((found.psi.psi - 0.057).abs() < 0.004, "{:?}", found.psi);
+        assert!(found.psi.debiased() <= PSI_TOLERATED && found.is_beyond());
+        assert!(!moved(0.38).is_beyond(), "a distance of 0.095");
     }
 
     /// `0.1 + 0.2` is the next float above `0.3`: half of the rows change in the last bit.

@@ -252,3 +252,96 @@ impl GateQuestion<'_> {
             .hint("wait longer with --wait, or look at `haldane rollouts` and `haldane power`")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::State;
+
+    fn state(model: &str, candidate: &str, at: State) -> RolloutState {
+        RolloutState { state: at, ..RolloutState::new("r", model, candidate, "v1") }
+    }
+
+    fn dump(text: &str) -> Result<Dump> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), text).expect("a file");
+        Dump::read(file.path())
+    }
+
+    fn line(state: &RolloutState) -> String {
+        serde_json::to_string(state).expect("JSON")
+    }
+
+    #[test]
+    fn of_a_log_of_states_the_last_one_of_each_candidate_counts() {
+        let (first, last) = (state("m", "v2", State::Held), state("m", "v2", State::Passed));
+        let others = [state("n", "v2", State::Held), state("m", "v3", State::Warming)];
+        let life = serde_json::json!({ "format": 1, "rollout": "r", "pipeline": "p", "who": "w", "at": 5, "judged_upto": null, "lag": 0 });
+        let text =
+            [line(&first), line(&others[0]), String::new(), life.to_string(), line(&last), line(&others[1])].join("\n");
+        let read = dump(&text).expect("states");
+        let told: Vec<(&str, &str, State)> =
+            read.states.iter().map(|state| (state.model.as_str(), state.candidate.as_str(), state.state)).collect();
+        assert_eq!(told, [("n", "v2", State::Held), ("m", "v2", State::Passed), ("m", "v3", State::Warming)]);
+        assert_eq!(read.lives.len(), 1);
+        let list = format!(" [{},{}]", line(&first), line(&others[0]));
+        assert_eq!(dump(&list).expect("a list").states.len(), 2);
+        assert!(dump("").expect("nothing").states.is_empty());
+    }
+
+    #[test]
+    fn what_holds_no_states_is_said() {
+        for text in ["no JSON", "{\"a\": 1}", "[{\"a\": 1}]", "{\"who\": 5}"] {
+            let Err(error) = dump(text) else { panic!("{text} holds states") };
+            assert!(error.to_string().contains("does not hold states of rollouts"), "{text}: {error}");
+        }
+        assert!(Dump::read(Path::new("/nowhere/states.jsonl")).is_err());
+    }
+
+    fn args(more: &[&str]) -> GateArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            gate: GateArgs,
+        }
+        let words = ["gate", "-c", "p.yaml", "--candidate", "v2"].iter().chain(more);
+        clap::Parser::try_parse_from(words).map(|Line { gate }| gate).expect("arguments")
+    }
+
+    fn asked(args: &GateArgs, states: &[RolloutState]) -> Permission {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    rollout: { baseline: v1, name: r, authority: auto }\n";
+        let plan = config::parse(text, "p.yaml", Path::new("")).expect("a pipeline").plan;
+        let gate = GateQuestion { args, plan: &plan, rollout: "r" };
+        gate.ask(&mut states.iter(), None, 0)
+    }
+
+    #[test]
+    fn one_model_that_fails_fails_the_version() {
+        let states =
+            [state("a", "v2", State::Held), state("b", "v2", State::RolledBack), state("c", "v3", State::Held)];
+        let told = asked(&args(&[]), &states);
+        assert!(told.reason.starts_with("b v2 is ROLLED_BACK"), "{told:?}");
+        let one = asked(&args(&["--model", "a"]), &states);
+        assert!(one.word == Word::Wait && one.reason.starts_with("a v2 is HELD"), "{one:?}");
+        for (more, states) in [(&["--model", "z"][..], &states[..]), (&[], &states[2..]), (&[], &[])] {
+            let none = asked(&args(more), states);
+            assert_eq!((none.word, none.reason.as_str()), (Word::Wait, "no such candidate has been judged yet"));
+        }
+        let elsewhere = RolloutState { rollout: "other".to_owned(), ..states[1].clone() };
+        assert_eq!(asked(&args(&[]), &[elsewhere]).reason, "no such candidate has been judged yet");
+    }
+
+    #[test]
+    fn no_verdict_is_told_with_what_was_asked_and_how_long() {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n";
+        let plan = config::parse(text, "p.yaml", Path::new("")).expect("a pipeline").plan;
+        let said =
+            |more: &[&str]| GateQuestion { args: &args(more), plan: &plan, rollout: "r" }.undecided("why").to_string();
+        assert_eq!(said(&[]), "no verdict on v2 in rollout r yet: why");
+        assert_eq!(
+            said(&["--step", "25%", "--wait", "30m"]),
+            "no verdict on v2 of 25 % of traffic in rollout r within 1800 s: why"
+        );
+    }
+}

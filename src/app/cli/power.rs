@@ -304,3 +304,97 @@ fn deviations(text: &str) -> std::result::Result<f64, String> {
         .filter(|number| *number > 0.0 && number.is_finite())
         .ok_or_else(|| format!("`{text}` is not a shift; write standard deviations, such as 0.25sd"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_are_told_as_people_write_them() {
+        assert_eq!(
+            [in_times(1.2), in_times(1.995), in_times(2.0), in_times(2.345)],
+            ["+20 %", "+100 %", "2x", "2.35x"]
+        );
+        assert_eq!(
+            [on_top(1.0), on_top(1.5), in_deviations(0.25), in_deviations(0.100_04)],
+            ["+0 %", "+50 %", "0.25 sd", "0.1 sd"]
+        );
+    }
+
+    #[test]
+    fn shifts_are_standard_deviations_above_zero() {
+        for (text, shift) in [("0.25sd", 0.25), ("1 sd", 1.0), ("2", 2.0)] {
+            assert_eq!(deviations(text), Ok(shift), "{text}");
+        }
+        for text in ["0", "-1sd", "nan", "inf", "sd", "1s", ""] {
+            let error = deviations(text).expect_err(text);
+            assert_eq!(error, format!("`{text}` is not a shift; write standard deviations, such as 0.25sd"));
+        }
+    }
+
+    #[test]
+    fn traffic_is_parted_without_losing_an_event() {
+        for (rate, share, candidate) in
+            [(1000, 0.05, 50), (1000, 0.0, 0), (1000, 1.0, 1000), (3, 0.5, 2), (1, 0.4, 0), (0, 0.5, 0)]
+        {
+            let load = load(rate, share);
+            assert_eq!((load.candidate, load.candidate + load.baseline), (candidate, rate), "{share} of {rate}");
+        }
+        assert_eq!(share_of(load(2000, 0.005)), percent(0.005));
+    }
+
+    fn asked(words: &[&str]) -> PowerArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            power: PowerArgs,
+        }
+        let words = ["power", "-c", "p.yaml"].iter().chain(words);
+        clap::Parser::try_parse_from(words).map(|Line { power }| power).expect("arguments")
+    }
+
+    #[test]
+    fn shares_are_the_usual_ones_those_that_are_named_or_what_is_counted() {
+        let of = |words: &[&str]| {
+            loads(&asked(words)).iter().map(|load| (load.candidate, load.baseline)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["--rate", "10000"]), [(100, 9_900), (500, 9_500), (2_500, 7_500)]);
+        assert_eq!(of(&["--rate", "100", "--share", "10%", "--share", "0.5"]), [(10, 90), (50, 50)]);
+        assert_eq!(of(&["--candidate", "7", "--baseline", "9"]), [(7, 9)]);
+    }
+
+    #[test]
+    fn a_version_without_events_cannot_be_compared() {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    rollout: { baseline: v1 }\n";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let guard = plan.policy.guards.clone().expect("guards");
+        for words in [
+            &["--rate", "10", "--share", "1%"][..],
+            &["--rate", "10", "--share", "100%"],
+            &["--candidate", "0", "--baseline", "9"],
+        ] {
+            let args = asked(words);
+            let Err(error) = PowerContext::new(&plan, &guard, &args) else { panic!("{words:?} can be compared") };
+            assert!(error.to_string().contains("a version without events cannot be compared"), "{error}");
+        }
+        let args = asked(&["--rate", "1000"]);
+        let context = PowerContext::new(&plan, &guard, &args).expect("a question");
+        let why: Vec<String> = context.topics().into_iter().filter_map(std::result::Result::err).collect();
+        assert_eq!(why[0], "errors: no source tells whether an answer failed (`status` or `error`)");
+        assert_eq!(why[1], "latency: no source carries it (`latency`)");
+    }
+
+    #[test]
+    fn cells_of_what_half_of_the_rollouts_did_not_do_are_empty() {
+        use crate::verdict::power::Acted;
+        let odds = |windows: &[Option<u32>]| {
+            let runs: Vec<Acted> = windows.iter().map(|&contain| Acted { contain, rollback: None }).collect();
+            Odds::of(&runs, |acted| acted.contain)
+        };
+        let load = Load { candidate: 600, baseline: 400 };
+        assert_eq!(cells(&odds(&[Some(2), Some(2), Some(3)]), load), ["2", "1,200", "100 %"]);
+        assert_eq!(cells(&odds(&[Some(2), None, None, None]), load), ["-", "-", "25 %"]);
+        assert_eq!(cells(&odds(&[]), load), ["-", "-", "0 %"]);
+    }
+}

@@ -133,3 +133,64 @@ impl<'a> Flag<'a> {
 fn hundredths(pct: f64) -> u64 {
     (pct.clamp(0.0, 100.0) * 100.0 + 1e-6).floor() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flag<'a>(shares: &[(&'a str, f64)]) -> Flag<'a> {
+        Flag { shares: shares.iter().map(|(name, cap)| (*name, (*cap, "b3:1"))).collect(), denied: BTreeSet::new() }
+    }
+
+    /// Who gets which weight, in their order.
+    fn weights(flag: &Value) -> Vec<(String, u64)> {
+        let parts = flag["targeting"]["fractional"].as_array().expect("parts");
+        let part = |part: &Value| (part[0].as_str().expect("a name").to_owned(), part[1].as_u64().expect("a weight"));
+        parts[1..].iter().map(part).collect()
+    }
+
+    #[test]
+    fn weights_are_whole_of_one_sum_and_candidates_come_first() {
+        for (shares, expected) in [
+            (&[][..], &[("v1", 10_000)][..]),
+            (&[("v2", 5.0)], &[("v2", 500), ("v1", 9_500)]),
+            (&[("v2", 0.0)], &[("v1", 10_000)]),
+            (&[("v2", 100.0)], &[("v2", 10_000)]),
+            (&[("v2", 0.29)], &[("v2", 29), ("v1", 9_971)]),
+            (&[("v2", 33.333_333)], &[("v2", 3_333), ("v1", 6_667)]),
+            (&[("v2", 70.0), ("v3", 70.0)], &[("v2", 7_000), ("v3", 3_000)]),
+            (&[("v2", 250.0)], &[("v2", 10_000)]),
+            (&[("v2", -3.0)], &[("v1", 10_000)]),
+        ] {
+            let written = flag(shares).write("v1");
+            let found = weights(&written);
+            let expected: Vec<(String, u64)> =
+                expected.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
+            assert_eq!(found, expected, "{shares:?}");
+            assert_eq!(found.iter().map(|(_, weight)| weight).sum::<u64>(), WHOLE);
+            for (name, _) in shares {
+                assert_eq!(written["variants"][*name], *name, "a version without traffic is a variant, too");
+            }
+            assert_eq!((&written["defaultVariant"], &written["variants"]["v1"]), (&json!("v1"), &json!("v1")));
+        }
+    }
+
+    #[test]
+    fn who_gets_a_candidate_at_a_small_share_gets_it_at_every_larger_one() {
+        let mut before = 0;
+        for hundredth in 0..=1_000_u32 {
+            let weight = hundredths(f64::from(hundredth) / 10.0);
+            assert!(weight >= before && weight == u64::from(hundredth) * 10, "{hundredth}: {weight}");
+            before = weight;
+        }
+        assert_eq!(hundredths(0.009_9), 0, "never more than is allowed");
+    }
+
+    #[test]
+    fn each_share_names_the_decision_behind_it() {
+        let written = flag(&[("v2", 5.0)]).write("v1");
+        assert_eq!(written["metadata"], json!({ "v2.decision_id": "b3:1" }));
+        let by = &written["targeting"]["fractional"][0];
+        assert_eq!(*by, json!({ "cat": [{ "var": "$flagd.flagKey" }, { "var": "targetingKey" }] }));
+    }
+}

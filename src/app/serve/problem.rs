@@ -46,3 +46,21 @@ impl IntoResponse for ErrorResponse {
         self.mark(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_carries_what_its_status_calls_for() {
+        let marked = |status, retry_after_s| {
+            let problem = ErrorResponse { retry_after_s, ..ErrorResponse::new(status, "no", "ask") };
+            let headers = problem.into_response().headers().clone();
+            let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().expect("a text").to_owned());
+            (text(header::RETRY_AFTER), text(header::WWW_AUTHENTICATE))
+        };
+        assert_eq!(marked(StatusCode::TOO_MANY_REQUESTS, Some(7)), (Some("7".to_owned()), None));
+        assert_eq!(marked(StatusCode::UNAUTHORIZED, None), (None, Some("Bearer".to_owned())));
+        assert_eq!(marked(StatusCode::FORBIDDEN, None), (None, None));
+    }
+}

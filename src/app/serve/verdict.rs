@@ -104,7 +104,11 @@ impl VerdictQuery {
         let mut name = |key: &str| query.remove(key).filter(|value| !value.is_empty());
         let (rollout, model, candidate, step) = (name("rollout"), name("model"), name("candidate"), name("step"));
         let step = step.map(|text| text.trim_end_matches('%').parse::<f64>().map_err(|_| text)).transpose();
-        let step = step.map_err(|text| format!("step is a share of traffic in percent, not `{text}`"))?;
+        let step = step.and_then(|step| match step {
+            Some(step) if !(0.0..=100.0).contains(&step) => Err(step.to_string()),
+            step => Ok(step),
+        });
+        let step = step.map_err(|text| format!("step is a share of traffic from 0 to 100 percent, not `{text}`"))?;
         Ok(Self { rollout, model, candidate, step })
     }
 
@@ -164,4 +168,137 @@ fn rows(view: &View, state: &RolloutState) -> RowCounts {
         candidate: rows.candidate.max(row.n),
         baseline: rows.baseline.max(row.n_baseline),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::engine::Effects;
+    use crate::judge::WindowRow;
+    use crate::verdict::Decision;
+
+    fn query(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn asked(pairs: &[(&str, &str)]) -> VerdictQuery {
+        VerdictQuery::of(query(pairs)).expect("a question")
+    }
+
+    fn terms() -> AnswerTerms {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    rollout: { baseline: v1, name: r }\n";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        AnswerTerms { plan, liveness: None, at: 0 }
+    }
+
+    fn state(model: &str, candidate: &str) -> RolloutState {
+        RolloutState { state: State::Held, sequence: 4, ..RolloutState::new("r", model, candidate, "v1") }
+    }
+
+    fn row(version: &str, segment: &str, end: Micros, n: u64) -> WindowRow {
+        serde_json::from_value(serde_json::json!({
+            "window_start": end - 10, "window_end": end, "model": "m", "version": version, "segment": segment,
+            "baseline": "concurrent:v1", "reference": "", "column": format!("c{n}"), "metric": "psi",
+            "convention": "own", "revision": 0, "status": "ok", "value": 0.1, "n": n, "n_baseline": n * 2, "bins": 10,
+        }))
+        .expect("a row")
+    }
+
+    fn view(states: Vec<RolloutState>, windows: Vec<WindowRow>, decisions: Vec<Decision>) -> View {
+        let mut view = View::default();
+        view.publish(&Effects { states, windows, decisions, ..Effects::default() });
+        view
+    }
+
+    #[test]
+    fn a_step_is_a_share_in_percent_and_nothing_else() {
+        for (text, step) in [("25", 25.0), ("25%", 25.0), ("0", 0.0), ("100%", 100.0), ("0.5", 0.5)] {
+            assert_eq!(asked(&[("candidate", "v2"), ("step", text)]).step(), Some(step), "{text}");
+        }
+        for text in ["nan", "inf", "-1", "101", "half", "%", "1e9"] {
+            let error = VerdictQuery::of(query(&[("candidate", "v2"), ("step", text)])).expect_err(text);
+            assert!(error.starts_with("step is a share of traffic from 0 to 100 percent, not `"), "{text}: {error}");
+        }
+        assert_eq!(asked(&[("candidate", "v2"), ("step", ""), ("other", "x")]).step(), None, "an empty one is none");
+    }
+
+    #[test]
+    fn a_question_is_about_a_version_and_may_say_of_what() {
+        let error = VerdictQuery::of(query(&[("rollout", "r"), ("candidate", "")])).expect_err("nobody");
+        assert_eq!(error, "say which version: ?candidate=");
+        assert!(!VerdictQuery::about(query(&[("rollout", "r")])).expect("a question").names_candidate());
+        let known = state("m", "v2");
+        for (pairs, means) in [
+            (&[("candidate", "v2")][..], true),
+            (&[("candidate", "v2"), ("model", "m"), ("rollout", "r")], true),
+            (&[("candidate", "v3")], false),
+            (&[("candidate", "v2"), ("model", "n")], false),
+            (&[("candidate", "v2"), ("rollout", "s")], false),
+        ] {
+            assert_eq!(asked(pairs).means(&known), means, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_known_the_word_is_to_wait_and_why() {
+        let (question, terms) = (asked(&[("candidate", "v2")]), terms());
+        let said = |view: &View, terms| {
+            let told = answer(view, terms, &question);
+            assert_eq!((told.verdict, told.exposure_cap_pct), (Word::Wait, None));
+            told.reason
+        };
+        let none = view(vec![], vec![], vec![]);
+        assert_eq!(said(&none, None), "no pipeline runs here yet");
+        assert_eq!(said(&none, Some(&terms)), "no such candidate has been judged yet");
+        let two = view(vec![state("m", "v2"), state("n", "v2")], vec![], vec![]);
+        assert_eq!(said(&two, Some(&terms)), "2 candidates are of this name: add ?rollout= or ?model=");
+        let one = answer(&two, Some(&terms), &asked(&[("candidate", "v2"), ("model", "n")]));
+        assert_eq!((one.state, one.sequence), (Some(State::Held), 4));
+    }
+
+    #[test]
+    fn an_answer_carries_the_decision_in_force_and_the_rows_of_the_newest_window() {
+        let line = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let decision: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
+        let held = RolloutState { in_force: vec!["b3:old".to_owned(), decision.id.clone()], ..state("m", "v2") };
+        let windows = vec![
+            row("v2", "", 100, 9_000),
+            row("v2", "", 200, 30),
+            row("v2", "", 200, 50),
+            row("v2", "country=DE", 200, 70),
+            row("v1", "", 200, 80),
+        ];
+        let told =
+            answer(&view(vec![held], windows, vec![decision.clone()]), Some(&terms()), &asked(&[("candidate", "v2")]));
+        assert_eq!(told.decision_id, decision.id);
+        assert!(told.reason.ends_with(&format!("; decided: {}", decision.reason.text)), "{}", told.reason);
+        assert_eq!((told.n.candidate, told.n.baseline), (50, 100));
+        let bare =
+            answer(&view(vec![state("m", "v2")], vec![], vec![]), Some(&terms()), &asked(&[("candidate", "v2")]));
+        assert!(bare.decision_id.is_empty() && !bare.reason.contains("decided"), "{}", bare.reason);
+        let body = serde_json::to_value(&bare).expect("JSON");
+        let keys: Vec<&String> = body.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["decision_id", "exposure_cap_pct", "n", "reason", "sequence", "state", "verdict"]);
+    }
+
+    #[test]
+    fn who_was_heard_of_lately_near_the_end_of_the_log_watches() {
+        let life = |at, lag| Liveness {
+            format: crate::verdict::liveness::FORMAT,
+            rollout: "r".to_owned(),
+            pipeline: "p".to_owned(),
+            who: "w".to_owned(),
+            at,
+            judged_upto: None,
+            lag,
+        };
+        let watched = |liveness| AnswerTerms { liveness, at: 10 * SILENCE_MAX, ..terms() }.is_watched();
+        assert!(!watched(None));
+        assert!(watched(Some(life(9 * SILENCE_MAX, Some(0)))));
+        assert!(!watched(Some(life(9 * SILENCE_MAX - 1, Some(0)))), "too long ago");
+        assert!(!watched(Some(life(11 * SILENCE_MAX + 1, Some(0)))), "a clock that is ahead");
+        assert!(!watched(Some(life(10 * SILENCE_MAX, None))), "nobody knows how far it reads");
+    }
 }

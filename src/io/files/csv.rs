@@ -308,6 +308,8 @@ mod tests {
         assert_eq!(places, ["line 3", "line 4", "line 5"]);
         let (rows, rejects) = read(b"a,b\n1,\"two\nlines\"\n", &[1], 100);
         assert_eq!((rows, rejects), (vec![row(2, &[Some("two\nlines")])], vec![]), "a quote that is closed");
+        let (rows, rejects) = read(b"a,b\n1,\"two\nlines\"\n3,4\n", &[1], 100);
+        assert_eq!((rows.len(), rejects), (2, vec![]), "and what follows it");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) struct Odds {
 }
 
 impl Odds {
-    fn of(runs: &[Acted], when: impl Fn(&Acted) -> Option<u32>) -> Self {
+    pub(super) fn of(runs: &[Acted], when: impl Fn(&Acted) -> Option<u32>) -> Self {
         let mut acted: Vec<u32> = runs.iter().filter_map(when).collect();
         acted.sort_unstable();
         Self { acted, runs: u32::try_from(runs.len()).unwrap_or(u32::MAX) }

@@ -196,3 +196,105 @@ fn inputs(decision: &Decision) -> Html {
         ("Engine", html!("{}", inputs.engine)),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::decision::Approval;
+
+    fn log() -> Vec<Decision> {
+        let lines = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines();
+        lines.map(|line| serde_json::from_str(line).expect("a decision")).collect()
+    }
+
+    fn page(decision: &Decision) -> String {
+        whole(decision).into_string()
+    }
+
+    #[test]
+    fn whatever_a_decision_says_stays_a_text() {
+        let hostile = || "</pre><script>alert('1')</script>\"".to_owned();
+        let mut decision = log()[0].clone();
+        let first = decision.evidence[0].clone();
+        decision.evidence = vec![Evidence { column: hostile(), segment: hostile(), baseline_kind: hostile(), ..first }];
+        (decision.candidate, decision.model, decision.rollout) = (hostile(), hostile(), hostile());
+        (decision.reason.text, decision.baseline) = (hostile(), hostile());
+        decision.denied_versions = vec![hostile()];
+        decision.supersedes = vec![hostile()];
+        decision.causation = Some(hostile());
+        for text in [page(&decision), list(&[&decision]).into_string()] {
+            assert!(!text.contains("<script") && !text.contains("alert('"), "{text}");
+            assert!(text.contains("&lt;script&gt;"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_tells_the_terms_of_a_decision() {
+        let mut decision = log()[0].clone();
+        let text = page(&decision);
+        assert!(text.contains("<th scope=\"row\">Approval</th><td>nobody is asked</td>"), "{text}");
+        assert!(
+            text.contains("<th scope=\"row\">Cap</th><td>none</td>") && text.contains("after decision 0"),
+            "{text}"
+        );
+        assert!(!text.contains("Denied versions"), "what is empty is left out: {text}");
+        assert!(text.contains("<code>flights.predictions</code> partition 0: 3908 to 5891"), "{text}");
+        decision.cap_pct = Some(12.5);
+        decision.denied_versions = vec!["v7".to_owned(), "v8".to_owned()];
+        decision.causation = Some("c-1".to_owned());
+        decision.inputs.offsets.clear();
+        decision.ledger.clear();
+        let text = page(&decision);
+        for part in [
+            "<td>12.5 %</td>",
+            "<td>v7, v8</td>",
+            "<td>command c-1</td>",
+            "none: it was asked for",
+            "No guard was asked.",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        decision.causation = Some("b3:0123456789abcdef".to_owned());
+        assert!(page(&decision).contains("<a href=\"/ui/decisions/b3%3A0123456789abcdef\">b3:0123456789ab</a>"));
+    }
+
+    #[test]
+    fn who_has_approved_is_told_with_what_comes_of_waiting() {
+        let mut decision = log()[0].clone();
+        let mut approval: Approval = serde_json::from_value(serde_json::json!({
+            "required": 2, "granted": [], "deadline": 0, "on_timeout": "hold",
+        }))
+        .expect("an approval");
+        decision.approval = Some(approval.clone());
+        assert!(page(&decision).contains("2 needed, by nobody yet; until <time"), "{}", page(&decision));
+        approval.granted = vec!["ana".to_owned(), "bo".to_owned()];
+        decision.approval = Some(approval);
+        assert!(page(&decision).contains("2 needed, by ana, bo; until"));
+    }
+
+    #[test]
+    fn evidence_acts_in_decisions_that_restrict_only() {
+        let mut decision = log()[0].clone();
+        decision.action = Signal::Warn;
+        assert_eq!(acting(&decision), []);
+        (decision.action, decision.severity) = (Signal::Hold, Severity::Warn);
+        let acts = acting(&decision);
+        assert_eq!(acts.len(), decision.evidence.len());
+        decision.severity = Severity::Info;
+        assert_eq!(acting(&decision), [], "what is told for information");
+    }
+
+    #[test]
+    fn numbers_have_their_interval_and_remarks_where_there_are_any() {
+        let one = log()[0].evidence[0].clone();
+        let shown = |one: Evidence| evidence(&[one]).into_string();
+        assert!(
+            shown(Evidence { lo: Some(0.5), hi: Some(1.5), ..one.clone() }).contains("<td class=\"n\">0.5 – 1.5</td>")
+        );
+        assert!(!shown(Evidence { lo: Some(0.5), hi: None, ..one.clone() }).contains(" – "));
+        assert!(shown(one.clone()).contains("<small>debiased_1.0805</small>"));
+        assert!(!shown(Evidence { flags: Vec::new(), baseline_kind: String::new(), ..one }).contains("<small>against"));
+        assert!(evidence(&[]).into_string().contains("No number"));
+        assert!(list(&[]).into_string().contains("None since the start"));
+    }
+}

@@ -106,3 +106,54 @@ fn world(worlds: &[&RolloutView]) -> Html {
     let lines: Html = worlds.iter().map(line).collect();
     html!("<h2>Baseline versions</h2><ul class=\"plain-list\">{}</ul>", lines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::RolloutState;
+
+    fn known(candidate: &str) -> RolloutView {
+        RolloutView { state: RolloutState::new("r", "m<1>", candidate, "v1"), ledger: Vec::new() }
+    }
+
+    #[test]
+    fn the_headline_says_whether_anybody_is_needed() {
+        let judged = |windows| JudgedUpto { windows, upto: 0 };
+        for (urgent, candidates, windows, text) in [
+            (0, 0, 0, "No window has been judged yet"),
+            (0, 0, 5, "No candidate is being rolled out"),
+            (0, 1, 5, "The rollout needs nobody"),
+            (0, 1_200, 5, "None of 1,200 rollouts needs anybody"),
+            (1, 1, 5, "The rollout needs somebody"),
+            (1, 2, 5, "1 of 2 rollouts need somebody"),
+        ] {
+            assert_eq!(headline(urgent, candidates, judged(windows)).into_string(), text);
+        }
+    }
+
+    #[test]
+    fn rollouts_beyond_the_page_are_counted() {
+        assert!(more(ROLLOUTS_MAX).is_empty());
+        assert!(more(ROLLOUTS_MAX + 1_234).into_string().starts_with("<p>1,234 more: "));
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_last_decision_in_force() {
+        let line = include_str!("../../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let decision: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
+        let mut rollout = known("v2");
+        assert_eq!(why(&rollout, std::slice::from_ref(&decision)), "");
+        rollout.state.in_force = vec![decision.id.clone(), "b3:newer".to_owned()];
+        assert_eq!(why(&rollout, std::slice::from_ref(&decision)), "", "the newer one is not known here");
+        rollout.state.in_force.pop();
+        assert_eq!(why(&rollout, std::slice::from_ref(&decision)), decision.reason.text);
+    }
+
+    #[test]
+    fn baseline_versions_are_listed_apart() {
+        assert!(world(&[]).is_empty());
+        let text = world(&[&known("v1")]).into_string();
+        assert!(text.contains("Baseline versions") && text.contains("of m&lt;1&gt;: "), "{text}");
+        assert!(text.contains("judged up to never"), "{text}");
+    }
+}

@@ -6,7 +6,7 @@ use super::chart::Chart;
 use super::words::{action_name, metric_of};
 use crate::event::Micros;
 use crate::metric::{DRIFT, Visibility, shown};
-use crate::plan::{Against, Bound, PolicyPlan, Rule};
+use crate::plan::{Against, Baseline, Bound, PolicyPlan, Rule};
 use crate::serve::history::{ChartHistory, Number, ShownPoint};
 use crate::verdict::RolloutState;
 
@@ -86,9 +86,11 @@ pub(super) fn chart(
     }
 }
 
+/// Whether a rule holds its bound against a number: of its columns, and compared with what it compares with.
 fn watches(rule: &Rule, number: &Number) -> bool {
     let column = rule.columns.is_empty() || rule.columns.contains(&number.column);
-    rule.metric == number.metric && column
+    let kind = number.baseline.split(':').next().unwrap_or_default();
+    rule.metric == number.metric && column && rule.baseline.as_ref().map(Baseline::name).unwrap_or_default() == kind
 }
 
 fn rule_name(rule: &Rule) -> String {
@@ -104,5 +106,101 @@ fn bound(rule: &Rule, points: &[ShownPoint], baseline: &[ShownPoint]) -> Vec<(Mi
         Against::Value => points.iter().map(|point| (point.end, bound)).collect(),
         Against::Difference => beside(|value, bound| value + bound),
         Against::Ratio => beside(|value, bound| value * bound),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+
+    fn rule(metric: &'static str, baseline: Option<Baseline>, against: Against, bound: Bound) -> Rule {
+        Rule {
+            name: "r".to_owned(),
+            metric,
+            columns: Vec::new(),
+            baseline,
+            against,
+            segments: false,
+            bound,
+            n_min: 0,
+            breaches: 1,
+            windows: 1,
+            action: Action::Hold,
+            cap_pct: None,
+        }
+    }
+
+    fn number(metric: &str, column: &str, baseline: &str) -> Number {
+        Number {
+            model: "m".to_owned(),
+            column: column.to_owned(),
+            metric: metric.to_owned(),
+            convention: "own".to_owned(),
+            version: "v2".to_owned(),
+            segment: String::new(),
+            baseline: baseline.to_owned(),
+        }
+    }
+
+    fn points(values: &[f64]) -> Vec<ShownPoint> {
+        let point = |(end, &value): (Micros, &f64)| ShownPoint { end, value, bounds: None, n: 1, n_baseline: 1 };
+        (10..).zip(values).map(point).collect()
+    }
+
+    #[test]
+    fn a_bound_is_drawn_on_what_its_rule_compares_with() {
+        let psi = |baseline| rule("psi", Some(baseline), Against::Value, Bound::Above(0.2));
+        for (rule, number, watched) in [
+            (psi(Baseline::Reference), number("psi", "x", "reference"), true),
+            (psi(Baseline::Reference), number("psi", "x", "concurrent:v1"), false),
+            (psi(Baseline::Concurrent), number("psi", "x", "concurrent:v1"), true),
+            (psi(Baseline::DaysAgo(7)), number("psi", "x", "7d_ago"), true),
+            (psi(Baseline::DaysAgo(7)), number("psi", "x", "1d_ago"), false),
+            (rule("error_rate", None, Against::Ratio, Bound::Above(2.0)), number("error_rate", "", ""), true),
+            (rule("error_rate", None, Against::Value, Bound::Above(2.0)), number("psi", "", ""), false),
+            (
+                Rule { columns: vec!["y".to_owned()], ..psi(Baseline::Reference) },
+                number("psi", "x", "reference"),
+                false,
+            ),
+        ] {
+            assert_eq!(watches(&rule, &number), watched, "{} {:?} {number:?}", rule.metric, rule.baseline);
+        }
+    }
+
+    #[test]
+    fn a_bound_is_a_line_beside_the_baseline_where_it_is_held_against_both() {
+        let (mine, theirs) = (points(&[1.0, 2.0]), points(&[10.0]));
+        let of = |against| bound(&rule("error_rate", None, against, Bound::Below(0.5)), &mine, &theirs);
+        assert_eq!(of(Against::Value), [(10, 0.5), (11, 0.5)]);
+        assert_eq!(of(Against::Difference), [(10, 10.5)]);
+        assert_eq!(of(Against::Ratio), [(10, 5.0)]);
+        let above = rule("error_rate", None, Against::Value, Bound::Above(0.5));
+        assert_eq!(rule_name(&above), "hold above");
+    }
+
+    #[test]
+    fn what_always_matters_and_what_moved_is_drawn_once_and_not_too_much() {
+        let metrics: Vec<&str> = shown(Visibility::Dashboard).collect();
+        let mut all: Vec<Choice> = metrics.iter().map(|metric| Choice { number: number(metric, "", "") }).collect();
+        all.extend(["a", "b", "c"].map(|column| Choice { number: number("psi", column, "concurrent:v1") }));
+        let drawn = usual(&all, None, &["b", "a", "c"]);
+        assert!(drawn.len() <= CHARTS_MAX);
+        let moved: Vec<&str> =
+            drawn.iter().filter(|one| one.number.metric == "psi").map(|one| one.number.column.as_str()).collect();
+        let room = CHARTS_MAX.saturating_sub(metrics.iter().filter(|metric| **metric != "psi").count());
+        assert_eq!(moved, ["b", "a"][..room.min(2)], "the two that moved most");
+        let mut once = drawn.clone();
+        once.dedup();
+        assert_eq!(once.len(), drawn.len());
+        assert!(usual(&[], None, &["a"]).is_empty(), "what is not there is not drawn");
+    }
+
+    #[test]
+    fn a_number_is_called_by_what_it_is_of() {
+        let name = |number| Choice { number }.name();
+        assert_eq!(name(number("psi", "x", "concurrent:v1")), "psi of x against concurrent:v1");
+        assert_eq!(name(number("error_rate", "", "")), "error_rate");
     }
 }
