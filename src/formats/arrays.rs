@@ -122,3 +122,83 @@ pub(crate) fn with_nulls(column: &ArrayRef, is_there: &NullBuffer) -> ArrayRef {
     let data = column.to_data().into_builder().nulls(nulls).build();
     arrow_array::make_array(data.expect("more nulls do no harm"))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int32Array, NullArray};
+
+    use super::*;
+
+    fn pieces(all: &[Option<&str>]) -> ByteStrings {
+        let mut pieces = ByteStrings::default();
+        for one in all {
+            match one {
+                Some(text) => pieces.push(text.as_bytes()).expect("little text"),
+                None => pieces.push_none(),
+            }
+        }
+        pieces
+    }
+
+    #[test]
+    fn what_is_taken_out_again_leaves_nothing_behind() {
+        let all = [Some("a"), None, Some("bcd"), Some(""), Some("é")];
+        for n in 0..=all.len() {
+            let mut kept = pieces(&all);
+            kept.truncate(n);
+            kept.push(b"new").expect("little text");
+            let texts = texts(&mut kept);
+            let expected: Vec<&str> = all[..n].iter().map(|one| one.unwrap_or("")).chain(["new"]).collect();
+            assert_eq!(texts.iter().map(|text| text.expect("a text")).collect::<Vec<_>>(), expected, "the first {n}");
+            assert_eq!(kept.len(), 0, "finished, it begins anew");
+        }
+    }
+
+    #[test]
+    fn ends_say_where_pieces_begin() {
+        assert_eq!((end(&[], 0), end(&[2, 2, 5], 0), end(&[2, 2, 5], 1), end(&[2, 2, 5], 3)), (0, 0, 2, 5));
+        let mut ends = Vec::new();
+        again(&mut ends);
+        ends.push(4);
+        again(&mut ends);
+        assert_eq!(ends, [0, 4, 4]);
+        assert_eq!((after(&[], 3), after(&[4], 3)), (Ok(3), Ok(7)));
+        for (ends, n) in [(&[][..], usize::MAX), (&[i32::MAX], 1), (&[1], i32::MAX as usize)] {
+            assert_eq!(after(ends, n), Err("too many items at once"));
+        }
+    }
+
+    #[test]
+    fn nulls_are_added_to_those_that_are_there() {
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]));
+        let nulls = NullBuffer::from(vec![true, true, false]);
+        let found = with_nulls(&column, &nulls);
+        assert_eq!((found.is_null(0), found.is_null(1), found.is_null(2)), (false, true, true));
+        let all = with_nulls(&column, &NullBuffer::from(vec![true; 3]));
+        assert_eq!(all.null_count(), 1, "nothing is missing");
+        let none: ArrayRef = Arc::new(NullArray::new(3));
+        assert_eq!(with_nulls(&none, &nulls).data_type(), &DataType::Null, "a column of nothing stays one");
+    }
+
+    #[test]
+    fn moments_keep_their_unit_and_say_where_they_are() {
+        for (unit, in_utc, shown) in [
+            (TimeUnit::Nanosecond, true, DataType::Timestamp(TimeUnit::Nanosecond, Some(UTC.into()))),
+            (TimeUnit::Microsecond, false, DataType::Timestamp(TimeUnit::Microsecond, None)),
+            (TimeUnit::Millisecond, true, DataType::Timestamp(TimeUnit::Millisecond, Some(UTC.into()))),
+            (TimeUnit::Second, false, DataType::Timestamp(TimeUnit::Millisecond, None)),
+        ] {
+            let mut values = vec![1, -2];
+            let column = moments(&mut values, unit, in_utc);
+            assert_eq!((column.data_type(), column.len(), values.len()), (&shown, 2, 0));
+        }
+    }
+
+    #[test]
+    fn a_struct_without_fields_has_rows_all_the_same() {
+        assert_eq!(structure(Vec::new(), None, 3).len(), 3);
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
+        let list = list(&mut vec![1, 1, 2], column);
+        assert_eq!((list.len(), list.null_count()), (3, 0));
+    }
+}

@@ -31,3 +31,20 @@ impl Budget {
         self.spent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_may_hold_so_many_values_for_its_length_and_not_one_more() {
+        for bytes in [0, 1, 1_000] {
+            let most = VALUES_MIN + VALUES_PER_BYTE * bytes;
+            let mut budget = Budget::of(bytes);
+            assert_eq!((budget.expect(most - 1), budget.expect(1), budget.spent()), (Ok(()), Ok(()), most));
+            assert_eq!(budget.expect(1), Err("more values than its length allows"));
+            assert_eq!((budget.expect(0), budget.spent()), (Ok(()), most), "what was refused is not spent");
+        }
+        assert!(Budget::of(usize::MAX).expect(usize::MAX).is_ok(), "no length is too long to reckon with");
+    }
+}

@@ -68,3 +68,39 @@ impl<T> SchemasById<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> SchemaId {
+        SchemaId::Number(u32::try_from(number).expect("a small number"))
+    }
+
+    #[test]
+    fn what_is_known_of_a_schema_is_said() {
+        let mut known = SchemasById::new();
+        known.learn(id(1), Some(Ok("schema")));
+        known.learn(id(2), Some(Err("no record".to_owned())));
+        known.learn(id(3), None);
+        assert_eq!(known.get(id(1)).map(|schema| *schema), Ok("schema"));
+        assert_eq!(known.get(id(2)).unwrap_err(), "schema 2 cannot be used: no record");
+        assert_eq!(known.get(id(3)).unwrap_err(), "there is no schema 3");
+        assert_eq!(known.get(id(4)).unwrap_err(), "schema 4 is not known here");
+        assert!(known.has(id(3)) && !known.has(id(4)));
+        assert_eq!(known.all().map(|schema| *schema).collect::<Vec<_>>(), ["schema"]);
+        known.learn(id(3), Some(Ok("late")));
+        assert_eq!(known.get(id(3)).map(|schema| *schema), Ok("late"), "it may come to be");
+    }
+
+    #[test]
+    fn ids_that_name_nothing_are_forgotten_and_schemas_are_not() {
+        let mut known = SchemasById::new();
+        known.learn(id(0), Some(Ok(())));
+        known.learn(id(1), Some(Err("odd".to_owned())));
+        (2..MISSING_MAX + 2).for_each(|number| known.learn(id(number), None));
+        assert!(known.has(id(2)), "so many are remembered");
+        known.learn(id(MISSING_MAX + 2), None);
+        assert!(!known.has(id(2)) && known.has(id(MISSING_MAX + 2)) && known.has(id(0)) && known.has(id(1)));
+    }
+}

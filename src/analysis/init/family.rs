@@ -206,3 +206,108 @@ fn lists(path: Path, list: &[Value]) -> Vec<Path> {
     }
     lists
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field};
+    use serde_json::json;
+
+    use super::*;
+
+    fn column(path: &[&str], is_list: bool) -> TableColumn {
+        let list = || DataType::List(Arc::new(Field::new("item", DataType::Null, true)));
+        TableColumn {
+            name: path.join("."),
+            path: path.iter().map(|name| (*name).to_owned()).collect(),
+            data_type: if is_list { list() } else { DataType::Utf8 },
+            inside: None,
+        }
+    }
+
+    fn of(columns: &[TableColumn], record: &[Value]) -> RecordFamily {
+        let record = record.to_vec();
+        RecordFamily::of(columns, &[&record])
+    }
+
+    fn rows(columns: &[TableColumn], record: &[Value]) -> Option<String> {
+        of(columns, record).rows()
+    }
+
+    #[test]
+    fn a_list_of_objects_or_of_lists_holds_rows_and_one_of_numbers_does_not() {
+        let list = [column(&["id"], false), column(&["items"], true)];
+        for (items, found) in [
+            (json!([{ "a": 1 }]), Some("items[*]")),
+            (json!([[1, 2], [3, 4]]), Some("items[*]")),
+            (json!([1, 2]), None),
+            (json!([{ "a": 1 }, 2]), None),
+            (json!([{ "key": "k", "value": 1 }]), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(rows(&list, &[json!("x"), items.clone()]).as_deref(), found, "{items}");
+        }
+        let batch = [column(&["body", "instances"], true)];
+        assert_eq!(rows(&batch, &[json!([1, 2])]).as_deref(), Some("body.instances[*]"), "by its name");
+        assert_eq!(of(&[column(&["id"], false)], &[json!("x")]), RecordFamily::Flat);
+    }
+
+    #[test]
+    fn lists_of_rows_stand_in_each_other_as_long_as_they_hold_no_numbers_of_their_own() {
+        let orders = [column(&["orders"], true)];
+        let deep = json!([{ "who": "a", "lines": [{ "parts": [{ "n": 1 }] }] }]);
+        assert_eq!(rows(&orders, &[deep]).as_deref(), Some("orders[*].lines[*].parts[*]"));
+        let with_number = json!([{ "total": 3, "lines": [{ "n": 1 }] }]);
+        assert_eq!(rows(&orders, &[with_number]).as_deref(), Some("orders[*]"));
+        let deeper = json!([{ "a": [{ "b": [{ "c": [{ "d": 1 }] }] }] }]);
+        assert_eq!(rows(&orders, &[deeper]).as_deref(), Some("orders[*].a[*].b[*]"), "three lists at most");
+    }
+
+    #[test]
+    fn messages_of_model_servers_are_told_by_what_tensors_say_of_themselves() {
+        let tensor = json!([{ "name": "x", "shape": [1], "datatype": "FP32", "data": [1] }]);
+        for (name, side) in [("inputs", Side::Request), ("outputs", Side::Response)] {
+            let family = of(&[column(&[name], true), column(&["id"], false)], &[tensor.clone(), json!("1")]);
+            assert_eq!(family, RecordFamily::Inference(side));
+            assert!(family.holds_rows(&column(&[name], true)) && family.is_tensor(&format!("{name}[name=x]")));
+            assert!(family.reads(&column(&["model_name"], false)) && !family.reads(&column(&["other"], false)));
+        }
+        let other = json!([{ "name": "x", "shape": [1] }]);
+        assert_eq!(rows(&[column(&["inputs"], true)], &[other]).as_deref(), Some("inputs[*]"), "no tensors");
+    }
+
+    #[test]
+    fn telemetry_is_told_by_its_outer_list() {
+        let spans = json!([{ "scopeSpans": [] }]);
+        let family = of(&[column(&["resourceSpans"], true)], &[spans]);
+        assert_eq!(family.rows().as_deref(), Some("resourceSpans[*].scopeSpans[*].spans[*]"));
+        let lists: Vec<String> = family.lists().iter().map(Path::to_string).collect();
+        assert_eq!(lists.len(), 3, "{lists:?}");
+        assert!(family.reads_in_rows("attributes") && !family.reads_in_rows("droppedAttributesCount"));
+        let empty = of(&[column(&["resourceLogs"], true)], &[json!([])]);
+        assert_eq!(empty, RecordFamily::Flat, "nothing has come yet");
+    }
+
+    #[test]
+    fn changes_of_a_table_leave_a_row_unless_they_delete_it() {
+        let columns = [
+            column(&["payload", "op"], false),
+            column(&["payload", "after", "x"], false),
+            column(&["payload", "before", "x"], false),
+            column(&["payload", "source", "db"], false),
+            column(&["payload", "ts_ms"], false),
+        ];
+        let record = |op: &str| vec![json!(op), json!(1), json!(0), json!("d"), json!(5)];
+        let family = of(&columns, &record("u"));
+        assert_eq!(family, RecordFamily::Debezium(vec!["payload".to_owned()]));
+        let taken = ["c", "r", "u", "d", "t"].map(|op| family.is_taken(&columns, &record(op)));
+        assert_eq!(taken, [true, true, true, false, false]);
+        let read: Vec<bool> = columns.iter().map(|column| family.reads(column)).collect();
+        assert_eq!(read, [false, true, false, false, true], "what is there after it, and when");
+        let (place, allowed) = family.condition().expect("a condition");
+        assert_eq!((place.as_str(), allowed), ("payload.op", vec!["c".to_owned(), "r".to_owned(), "u".to_owned()]));
+        assert_eq!(RecordFamily::debezium(&columns[..3]), None, "without a source it is any record");
+        assert!(RecordFamily::Flat.is_taken(&columns, &record("d")) && RecordFamily::Flat.condition().is_none());
+    }
+}

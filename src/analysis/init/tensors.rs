@@ -53,3 +53,67 @@ fn flatten<'a>(value: &'a Value, flat: &mut Vec<&'a Value>) {
         one => flat.push(one),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(tensors: &Value) -> Vec<Scalars> {
+        let mut walk = Walk::default();
+        let shared = Scalars::from([("id".to_owned(), json!("r"))]);
+        rows(&mut walk, Side::Request, tensors.as_array().expect("a list"), 7, &shared);
+        walk.rows.into_iter().map(|(record, cells)| (assert_eq!(record, 7), cells).1).collect()
+    }
+
+    fn at<'a>(row: &'a Scalars, place: &str) -> Option<&'a Value> {
+        row.get(place)
+    }
+
+    #[test]
+    fn a_batch_has_a_row_for_each_of_its_first_dimension() {
+        let found = read(&json!([
+            { "name": "age", "shape": [2], "datatype": "INT64", "data": [30, 40] },
+            { "name": "v", "shape": [2, 2], "datatype": "FP32", "data": [[1.0, 2.0], [3.0, 4.0]] },
+        ]));
+        assert_eq!(found.len(), 2);
+        assert_eq!(at(&found[1], "inputs[name=age]"), Some(&json!(40)));
+        assert_eq!(
+            (at(&found[0], "inputs[name=v][1]"), at(&found[1], "inputs[name=v][0]")),
+            (Some(&json!(2.0)), Some(&json!(3.0)))
+        );
+        assert!(found.iter().all(|row| at(row, "id") == Some(&json!("r"))), "what all rows share");
+        let flat = read(&json!([{ "name": "v", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4] }]));
+        assert_eq!(at(&flat[1], "inputs[name=v][1]"), Some(&json!(4)), "written flat");
+    }
+
+    #[test]
+    fn scores_of_classes_stay_together_and_long_rows_are_watched_in_part() {
+        let scores =
+            read(&json!([{ "name": "probabilities", "shape": [1, 3], "datatype": "FP32", "data": [0.2, 0.3, 0.5] }]));
+        assert_eq!(at(&scores[0], "inputs[name=probabilities]"), Some(&json!([0.2, 0.3, 0.5])));
+        let data: Vec<u32> = (0..100).collect();
+        let long = read(&json!([{ "name": "v", "shape": [1, 100], "datatype": "FP32", "data": data }]));
+        assert!(at(&long[0], "inputs[name=v][63]").is_some() && at(&long[0], "inputs[name=v][64]").is_none());
+    }
+
+    #[test]
+    fn tensors_that_are_not_what_they_say_are_passed_over() {
+        for tensor in [
+            json!({ "name": "v", "shape": [2], "datatype": "FP32", "data": [1] }),
+            json!({ "name": "v", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3] }),
+            json!({ "name": "v", "shape": [0], "datatype": "FP32", "data": [] }),
+            json!({ "name": "v", "shape": [], "datatype": "FP32", "data": [1] }),
+            json!({ "name": "v", "shape": [1], "datatype": "FP32" }),
+            json!({ "name": 5, "shape": [1], "datatype": "FP32", "data": [1] }),
+        ] {
+            assert!(read(&json!([tensor.clone()])).is_empty(), "{tensor}");
+        }
+        let of_two = read(&json!([
+            { "name": "a", "shape": [3], "datatype": "FP32", "data": [1, 2, 3] },
+            { "name": "b", "shape": [2], "datatype": "FP32", "data": [1, 2] },
+        ]));
+        assert_eq!(of_two.len(), 2, "rows that all of them have");
+    }
+}

@@ -20,7 +20,7 @@ const STEPS: [&str; 14] =
 /// When it is not SQL, is more than one statement, does more than read, or is beyond all measure.
 pub(super) fn statement(state: &SessionState, sql: &str) -> Result<Statement> {
     bounded(sql)?;
-    if sql.trim().trim_end_matches(';').is_empty() {
+    if sql.chars().all(|letter| letter == ';' || letter.is_whitespace()) {
         return Err(Error::user("there is no query").hint("for example: SELECT * FROM windows LIMIT 10"));
     }
     let dialect = state.config_options().sql_parser.dialect;
@@ -95,4 +95,70 @@ fn refused_body(body: &ast::SetExpr) -> Option<String> {
 
 fn first_word(statement: &str) -> String {
     statement.split_whitespace().next().unwrap_or("a statement").to_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_and_joins_are_counted_and_words_that_hold_them_are_not() {
+        for (sql, n) in [
+            ("SELECT a FROM t", 0),
+            ("SELECT a AND b or NOT c", 3),
+            ("SELECT android, orders, island FROM band", 0),
+            ("a IS NULL, b LIKE 'x', c BETWEEN 1 AND 2", 4),
+            ("1 + 2 - 3 * 4 / 5 % 6", 5),
+            ("a <> b, c >= d, e || f", 5),
+            ("a -- b", 1),
+            ("", 0),
+        ] {
+            assert_eq!(steps(sql), n, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_as_large_as_can_be_planned() {
+        let sum = |n: usize| format!("SELECT 1{}", "+1".repeat(n));
+        assert!(bounded(&sum(STEPS_MAX)).is_ok());
+        let error = bounded(&sum(STEPS_MAX + 1)).expect_err("too many");
+        assert!(error.to_string().contains("501 operators and joins"), "{error}");
+        assert!(error.advice().is_some_and(|hint| hint.contains("100000 bytes and 500 operators")));
+        assert!(bounded(&" ".repeat(TEXT_MAX)).is_ok() && bounded(&" ".repeat(TEXT_MAX + 1)).is_err());
+    }
+
+    fn asked(sql: &str) -> Result<()> {
+        let state = datafusion::prelude::SessionContext::new().state();
+        statement(&state, sql).map(|_| ())
+    }
+
+    #[test]
+    fn one_statement_that_reads_is_answered() {
+        for sql in [
+            "SELECT 1",
+            "WITH a AS (SELECT 1) SELECT * FROM a;",
+            "VALUES (1), (2)",
+            "EXPLAIN SELECT 1",
+            "SHOW TABLES",
+            "DESCRIBE t",
+            "SELECT 1 UNION SELECT 2",
+        ] {
+            asked(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        for (sql, says) in [
+            ("", "there is no query"),
+            (" ; ;", "there is no query"),
+            ("SELECT 1; SELECT 2", "this is not a query"),
+            ("SELEC 1", "this is not a query"),
+            ("EXPLAIN DELETE FROM t", "DELETE is refused"),
+            ("EXPLAIN ANALYZE INSERT INTO t VALUES (1)", "INSERT is refused"),
+            ("WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a", "refused"),
+            ("RESET datafusion.execution.batch_size", "refused"),
+            ("SELECT 1 INTO t", "SELECT INTO is refused"),
+            ("TRUNCATE TABLE t", "TRUNCATE is refused"),
+        ] {
+            let error = asked(sql).expect_err(sql);
+            assert!(error.to_string().contains(says) && error.advice().is_some(), "{sql}: {error}");
+        }
+    }
 }

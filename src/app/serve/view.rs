@@ -214,3 +214,91 @@ fn key(state: &RolloutState) -> RolloutKey {
 fn without_memory(state: &RolloutState) -> RolloutState {
     RolloutState { memory: None, ..state.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::decision::LedgerEntry;
+
+    fn row(column: usize, end: Micros, value: f64) -> WindowRow {
+        serde_json::from_value(serde_json::json!({
+            "window_start": end - 10, "window_end": end, "model": "m", "version": "v2", "segment": "", "baseline": "",
+            "reference": "", "column": format!("c{column}"), "metric": "mean", "convention": "own", "revision": 0,
+            "status": "ok", "value": value, "n": 1, "n_baseline": 0, "bins": 0,
+        }))
+        .expect("a row")
+    }
+
+    fn state(candidate: usize, upto: Micros) -> RolloutState {
+        let mut state = RolloutState::new("r", "m", &format!("v{candidate}"), "v1");
+        state.judged_upto.0 = upto;
+        state
+    }
+
+    fn decision(sequence: u64) -> Decision {
+        let line = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let recorded: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
+        Decision { sequence, ..recorded }
+    }
+
+    #[test]
+    fn windows_are_counted_by_their_ends_and_the_newest_row_of_a_number_is_kept() {
+        let mut view = View::default();
+        view.judged(&[row(1, 100, 1.0), row(2, 100, 2.0)]);
+        view.judged(&[row(1, 200, 3.0)]);
+        view.judged(&[row(1, 100, 9.0)]);
+        view.judged(&[]);
+        assert_eq!(view.progress(), JudgedUpto { windows: 2, upto: 200 });
+        let values: Vec<Option<f64>> = view.windows().map(|row| row.value).collect();
+        assert_eq!(values, [Some(3.0), Some(2.0)], "a later judgement of an older window does not take its place");
+        assert_eq!(view.rows_dropped(), 0);
+    }
+
+    #[test]
+    fn open_windows_are_replaced_as_a_whole_and_bounded() {
+        let mut view = View::default();
+        view.provisional(vec![row(1, 100, 1.0); WINDOW_ROWS_MAX + 3]);
+        assert_eq!((view.open().len(), view.rows_dropped()), (WINDOW_ROWS_MAX, 3));
+        view.provisional(vec![row(2, 100, 1.0)]);
+        assert_eq!((view.open().len(), view.rows_dropped()), (1, 3));
+    }
+
+    #[test]
+    fn the_last_decisions_are_kept_and_all_are_counted() {
+        let mut view = View::default();
+        let all: Vec<Decision> = (1..=DECISIONS_MAX as u64 + 5).map(decision).collect();
+        view.decided(&all[..3]);
+        view.decided(&all[3..]);
+        let kept: Vec<u64> = view.decisions().map(|decision| decision.sequence).collect();
+        assert_eq!((kept.len(), kept[0], kept[kept.len() - 1]), (DECISIONS_MAX, DECISIONS_MAX as u64 + 5, 6));
+        assert_eq!(view.decisions_total(), DECISIONS_MAX as u64 + 5);
+    }
+
+    #[test]
+    fn of_too_many_rollouts_the_one_that_was_judged_longest_ago_goes() {
+        let mut view = View::default();
+        let upto = |candidate: usize| if candidate == 7 { 1 } else { 100 };
+        let states: Vec<RolloutState> = (0..=ROLLOUTS_MAX).map(|candidate| state(candidate, upto(candidate))).collect();
+        view.rollouts(&states);
+        assert_eq!(view.states().count(), ROLLOUTS_MAX);
+        assert!(view.states().all(|state| state.candidate != "v7"));
+    }
+
+    #[test]
+    fn a_new_state_keeps_the_evidence_that_stood() {
+        let entry = LedgerEntry { name: "errors".to_owned(), alpha: 0.01, e_value: 5.0, threshold: 100.0 };
+        let ledger = |candidate: &str| Ledger {
+            rollout: "r".to_owned(),
+            model: "m".to_owned(),
+            candidate: candidate.to_owned(),
+            entries: vec![entry.clone()],
+        };
+        let mut view = View::default();
+        let ledgers = vec![ledger("v2"), ledger("v9")];
+        view.publish(&Effects { states: vec![state(2, 1)], ledgers, ..Effects::default() });
+        view.rollouts(&[state(2, 5)]);
+        let known: Vec<&RolloutView> = view.known().collect();
+        assert_eq!(known.len(), 1, "evidence alone makes no rollout");
+        assert_eq!((known[0].state.judged_upto.0, known[0].ledger.as_slice()), (5, &[entry][..]));
+    }
+}

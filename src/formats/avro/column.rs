@@ -331,3 +331,74 @@ fn blocks(
 pub(super) fn finished(fields: &mut [(String, AvroColumn)]) -> Vec<(String, ArrayRef)> {
     fields.iter_mut().filter_map(|(name, field)| Some((name.clone(), field.finish()?))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_a_whole_number_with_its_sign_in_front() {
+        for (bytes, number) in [
+            (&[][..], 0),
+            (&[0], 0),
+            (&[1], 1),
+            (&[0xff], -1),
+            (&[0x7f, 0xff], 32_767),
+            (&[0x80, 0], -32_768),
+            (&[0, 0x80, 0], 32_768),
+        ] {
+            assert_eq!(whole(bytes), Ok(i256::from_i128(number)), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_may_be_written_longer_than_it_is_but_not_be_larger_than_is_held() {
+        for (sign, number) in [(0, 5), (0xff, -251)] {
+            let long = [vec![sign; 60], vec![5]].concat();
+            assert_eq!(whole(&long), Ok(i256::from_i128(number)));
+        }
+        let most = [vec![0x7f], vec![0xff; 31]].concat();
+        assert_eq!(whole(&most), Ok(i256::MAX));
+        for extra in [[1], [0x7f], [0x80], [0xfe]] {
+            assert_eq!(whole(&[&extra[..], &most].concat()), Err("a decimal of too many digits"), "{extra:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_is_as_long_as_what_has_and_goes_again() {
+        let mut columns = [
+            AvroColumn::Null(0),
+            AvroColumn::Boolean(Vec::new()),
+            AvroColumn::Int(Vec::new()),
+            AvroColumn::Long(Vec::new()),
+            AvroColumn::Double(Vec::new()),
+            AvroColumn::Text(ByteStrings::default()),
+            AvroColumn::Uuid(ByteStrings::default()),
+            AvroColumn::Decimal { values: Vec::new(), digits: 9, scale: 2, bytes: None },
+            AvroColumn::Enum(Vec::new(), Arc::from(["a".to_owned()])),
+            AvroColumn::Enum(Vec::new(), Arc::from([])),
+            AvroColumn::List { ends: Vec::new(), items: Box::new(AvroColumn::Int(Vec::new())) },
+            AvroColumn::Map {
+                ends: Vec::new(),
+                keys: ByteStrings::default(),
+                values: Box::new(AvroColumn::Int(Vec::new())),
+            },
+            AvroColumn::Record { fields: vec![("x".to_owned(), AvroColumn::Int(Vec::new()))], len: 0 },
+            AvroColumn::Optional {
+                is_there: Vec::new(),
+                branches: vec![false, true],
+                value: Box::new(AvroColumn::Long(Vec::new())),
+            },
+            AvroColumn::Written { texts: Vec::new(), branches: Vec::new() },
+            AvroColumn::Kinds { kinds: vec![("int".to_owned(), AvroColumn::Int(Vec::new()))], chosen: Vec::new() },
+        ];
+        for column in &mut columns {
+            let shown = format!("{column:?}");
+            (0..5).for_each(|_| column.push_none());
+            column.truncate(3);
+            column.push_none();
+            assert_eq!(column.finish().map(|array| array.len()), Some(4), "{shown}");
+            assert_eq!(column.finish().map(|array| array.len()), Some(0), "finished, it begins anew: {shown}");
+        }
+    }
+}

@@ -85,3 +85,70 @@ fn whose(authority: Authority) -> &'static str {
         Authority::Frozen => "wait for the end of a freeze",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config;
+
+    fn plan(more: &str) -> Arc<Plan> {
+        let text = format!(
+            "sources: {{ predictions: {{ topic: p, id: id, version: v, event_time: t, score: s }} }}\n{more}\n"
+        );
+        config::parse(&text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}")).plan
+    }
+
+    fn rollout(keys: &str) -> Arc<Plan> {
+        plan(&format!("rollout: {{ baseline: v1, name: r{keys} }}"))
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_rollout_that_there_is_not() {
+        for more in ["", "rollout: { baseline: v1 }\nguards: off"] {
+            let plan = plan(more);
+            assert_eq!((course(&plan), acts(&plan)), (Vec::<String>::new(), Vec::<String>::new()), "{more}");
+        }
+    }
+
+    #[test]
+    fn steps_and_waiting_times_are_those_of_the_plan() {
+        let said = course(&rollout(
+            ", ladder: [7%, 50%, 100%], dwell_windows: 5, dwell_final_windows: 9, confirm_windows: 4, \
+                                    warmup_windows: 6, clear_windows: 8, flap_budget: 2, blind_windows: 11, horizon_windows: 77",
+        ));
+        let told = said.join("\n");
+        for part in [
+            "by steps of 7, 50, 100 %, each after 5 windows at the one before, the last after 9",
+            "when it stands for 4 windows after a warm-up of 6",
+            "lifted after 5 windows and 8 clean ones in a row, 2 times at most",
+            "after 11 windows exposure is held",
+            "ends after 77 windows without traffic",
+        ] {
+            assert!(told.contains(part), "{part}\n--- in\n{told}");
+        }
+        let rules = "rollout: { baseline: v1 }\nguards: off\n\
+                     policy: [{ name: e, metric: error_rate, above: 0.1, action: hold }]";
+        assert!(!course(&plan(rules)).join("\n").contains("by steps"), "rules let nothing rise");
+    }
+
+    #[test]
+    fn who_may_act_is_said_in_general_and_by_kind() {
+        let said = |keys: &str| acts(&rollout(keys)).join("\n");
+        assert!(said("").starts_with("decisions of rollout r are advice: nobody carries them out by itself\n"));
+        assert!(!said("").contains("approved by"));
+        let mixed =
+            said(", authority: auto, authority_of: { promote_ok: approval }, approval: { quorum: 2, deadline: 2h }");
+        assert!(
+            mixed.starts_with("decisions of rollout r may be carried out by a machine\npromote_ok wait for"),
+            "{mixed}"
+        );
+        assert!(mixed.contains("approved by 2 people within 2 h; else exposure is held"), "{mixed}");
+        assert!(said(", authority: approval").contains("approved by one person within 4 h"));
+        let leased = said(", lease: 5m, permit_windows: 2");
+        assert!(leased.contains("decisions are leases of 5 min"), "{leased}");
+        assert!(leased.contains("ended more than 630 s ago"), "two windows of 5 minutes, and the lateness: {leased}");
+    }
+}
