@@ -112,3 +112,56 @@ fn object<'a>(fields: impl Iterator<Item = &'a Facts>) -> Option<String> {
     let is_shared = !first.is_empty() && parents.all(|parent| parent == Some(first));
     is_shared.then(|| first.iter().cloned().collect::<Path>().escaped())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(path: &[&str], place: Option<&str>) -> Facts {
+        let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+        let mut facts = Facts::default();
+        (facts.name, facts.path, facts.place) = (path.join("."), path, place.map(str::to_owned));
+        facts
+    }
+
+    #[test]
+    fn a_class_stands_behind_the_stem_and_a_sign() {
+        for (stem, name, class) in [
+            ("prob", "prob_cat", Some("cat")),
+            ("prob", "Prob.cat", Some("cat")),
+            ("prob", "PROB-1", Some("1")),
+            ("prob", "prob a b", Some("a b")),
+            ("p", "p_é", Some("é")),
+            ("prob", "prob", None),
+            ("prob", "prob_", None),
+            ("prob", "probcat", None),
+            ("prob", "my_prob_cat", None),
+            ("proba", "é", None),
+            ("p", "éa", None),
+        ] {
+            assert_eq!(class_of(stem, name), class, "{name}");
+        }
+        assert!(is_stem("Probabilities") && is_stem("p") && !is_stem("probs"));
+    }
+
+    #[test]
+    fn fields_of_one_object_are_named_by_it() {
+        let of = |all: &[Facts]| object(all.iter());
+        let [a, b] = ["a", "b"].map(|class| facts(&["out", "scores", class], None));
+        assert_eq!(of(&[a.clone(), b]).as_deref(), Some("out.scores"));
+        assert_eq!(of(&[a.clone(), facts(&["out", "other", "b"], None)]), None, "of two objects");
+        assert_eq!(of(&[a.clone(), facts(&["b"], None)]), None);
+        assert_eq!(of(&[facts(&["p_a"], None), facts(&["p_b"], None)]), None, "of none");
+        assert_eq!(of(&[a, facts(&["out", "scores", "b"], Some("x[0]"))]), None, "of records that are no flat rows");
+        assert_eq!(of(&[facts(&["a.b", "x"], None)]).as_deref(), Some("a\\.b"), "a dot in a name");
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn the_columns_of_classes_are_known_by_their_place() {
+        let each = ClassColumns::Each(vec![("a".to_owned(), 3), ("b".to_owned(), 5)]);
+        assert_eq!([2, 3, 4, 5].map(|at| each.holds(at)), [false, true, false, true]);
+        assert_eq!([0, 1].map(|at| ClassColumns::List(1).holds(at)), [false, true]);
+        assert_ne!(each.reason(), ClassColumns::List(1).reason());
+    }
+}

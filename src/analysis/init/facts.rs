@@ -369,7 +369,7 @@ mod tests {
 
     /// What is seen of a column of these cells, as they stand in JSON.
     fn facts(cells: &[String]) -> Facts {
-        let lines: String = cells.iter().map(|cell| format!("{{\"x\":{cell},\"row\":1}}\n")).collect();
+        let lines = cells.iter().map(|cell| format!("{{\"x\":{cell},\"row\":1}}")).collect::<Vec<_>>().join("\n");
         let table = Table::of_lines(Path::new("sample.jsonl"), lines.into_bytes()).expect("a table");
         let at = table.find("x").expect("the column");
         Facts::of(&table).expect("facts").swap_remove(at)

@@ -376,9 +376,8 @@ mod tests {
 
     fn guessed(n: u32, columns: &[Column<'_>]) -> Guesses {
         let cell = |row: u32| move |(name, cell): &Column<'_>| format!("\"{name}\":{}", cell(row));
-        let lines: String = (0..n)
-            .map(|row| format!("{{{}}}\n", columns.iter().map(cell(row)).collect::<Vec<_>>().join(",")))
-            .collect();
+        let line = |row| format!("{{{}}}", columns.iter().map(cell(row)).collect::<Vec<_>>().join(","));
+        let lines = (0..n).map(line).collect::<Vec<_>>().join("\n");
         let table = Table::of_lines(Path::new("sample.jsonl"), lines.into_bytes()).expect("a table");
         Guesses::of(Facts::of(&table).expect("facts"))
     }

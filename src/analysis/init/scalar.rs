@@ -22,3 +22,50 @@ pub(super) fn scalar(text: &str) -> String {
     );
     if starts && fits && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config;
+
+    /// What a pipeline file with this scalar as the name of a version says it is.
+    fn read_back(written: &str) -> String {
+        let text = format!(
+            "sources: {{ predictions: {{ topic: p, id: id, version: v, event_time: t, score: s }} }}\n\
+             rollout: {{ baseline: {written} }} # a comment\n"
+        );
+        let pipeline =
+            config::parse(&text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{written}: {error}"));
+        pipeline.plan.policy.baseline_version.clone()
+    }
+
+    #[test]
+    fn words_that_mean_something_else_are_quoted() {
+        for text in [
+            "true", "No", "NULL", "y", "off", "1", "1.5", "1e3", "-", "~", "a: b", "a #b", "", " a", "é", "'", "\"",
+            "{", "a,b",
+        ] {
+            assert!(scalar(text).starts_with('"'), "{text}: {}", scalar(text));
+        }
+        for text in ["v2", "_a", "a.b-c_d", "nope", "trueish"] {
+            assert_eq!(scalar(text), text);
+        }
+        assert_eq!(
+            (plain("a b/c"), plain("é"), plain("2024.1")),
+            ("a-b-c".into(), "\"-\"".into(), "\"2024.1\"".into())
+        );
+        assert_eq!(one_line("a\nb\tc\u{7f}"), "a b c ");
+        assert_eq!(one_line(&"é".repeat(500)).chars().count(), 160);
+    }
+
+    proptest! {
+        #[test]
+        fn a_scalar_is_read_back_as_its_text(text in "[ -~\u{a1}-\u{2fff}\u{1f300}-\u{1f5ff}\n\t]{1,12}") {
+            prop_assert_eq!(read_back(&scalar(&text)), text);
+        }
+    }
+}

@@ -145,7 +145,8 @@ mod tests {
         assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{found}, not {expected}");
     }
 
-    /// NumPy and `SciPy` 1.16: shares `(x + 1/2) / (n + k/2)`, `scipy.stats.ncx2.sf(psi / s, k - 1, 0.1 / s)`, `s = 1/n + 1/m`.
+    /// `NumPy` and `SciPy` 1.16: shares `(x + 1/2) / (n + k/2)`, `scipy.stats.ncx2.sf(psi / s, k - 1, 0.1 / s)`,
+    /// `s = 1/n + 1/m`.
     #[test]
     fn categories_have_the_index_and_the_p_value_of_scipy_and_no_distance() {
         let within = Moved::of_cells(&[500, 500], &[600, 400]).expect("two cells");

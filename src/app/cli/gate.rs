@@ -284,8 +284,8 @@ mod tests {
             read.states.iter().map(|state| (state.model.as_str(), state.candidate.as_str(), state.state)).collect();
         assert_eq!(told, [("n", "v2", State::Held), ("m", "v2", State::Passed), ("m", "v3", State::Warming)]);
         assert_eq!(read.lives.len(), 1);
-        let list = format!(" [{},{}]", line(&first), line(&others[0]));
-        assert_eq!(dump(&list).expect("a list").states.len(), 2);
+        let array = format!(" [{},{}]", line(&first), line(&others[0]));
+        assert_eq!(dump(&array).expect("an array").states.len(), 2);
         assert!(dump("").expect("nothing").states.is_empty());
     }
 

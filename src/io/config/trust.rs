@@ -83,3 +83,52 @@ impl SharesSection {
         TrustLimits { degraded, untrusted }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SECOND;
+
+    fn resolved(text: &str) -> Result<TrustPlan, String> {
+        let section: TrustSection = serde_saphyr::from_str(text).expect("a section");
+        let mut problems = Problems::default();
+        let plan = section.resolve(&mut problems);
+        problems.into_result("p.yaml", text).map(|()| plan).map_err(|error| error.to_string())
+    }
+
+    fn limits(text: &str, cause: Cause) -> Option<(f64, f64)> {
+        let plan = resolved(text).expect("a plan");
+        plan.limits[cause as usize].map(|limits| (limits.degraded, limits.untrusted))
+    }
+
+    #[test]
+    fn what_is_said_is_meant_of_its_own_cause_alone() {
+        assert_eq!(resolved("{}"), Ok(TrustPlan::default()));
+        let plan = resolved("min_n: 3\nmax_ahead: 2s\nlate: off").expect("a plan");
+        assert_eq!((plan.n_min, plan.max_ahead), (3, 2 * SECOND));
+        for cause in [Cause::Poison, Cause::Late, Cause::Duplicates, Cause::Gaps, Cause::Missing, Cause::Skew] {
+            let default = TrustPlan::default().limits[cause as usize];
+            let expected = if cause == Cause::Late { None } else { default };
+            assert_eq!(plan.limits[cause as usize], expected, "{cause:?}");
+        }
+        assert_eq!(limits("gaps: { degraded: 2%, untrusted: 30% }", Cause::Gaps), Some((0.02, 0.3)));
+    }
+
+    #[test]
+    fn one_share_alone_never_contradicts_the_default_of_the_other() {
+        assert_eq!(limits("late: { untrusted: 0.1% }", Cause::Late), Some((0.001, 0.001)), "no longer below");
+        assert_eq!(limits("late: { untrusted: 50% }", Cause::Late), Some((0.01, 0.5)));
+        let error = resolved("late: { degraded: 20% }").expect_err("above what is untrusted");
+        assert!(error.contains("p.yaml:1:19: `degraded` 0.2 is above `untrusted` 0.05"), "{error}");
+        assert!(error.contains("make `degraded` the smaller share"), "{error}");
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_refused() {
+        for text in ["skew: { degraded: 0% }", "skew: { untrusted: 0 }", "skew: { degraded: 0, untrusted: 0 }"] {
+            let error = resolved(text).expect_err(text);
+            assert!(error.contains("a share of 0 is reached by every window"), "{text}: {error}");
+            assert!(error.contains("= write a share above 0, or `off`"), "{text}: {error}");
+        }
+    }
+}

@@ -62,3 +62,59 @@ impl<'a> CellReader<'a> {
         Ok(move |row| column.filter(|column| column.is_valid(row)).map_or(0, |column| column.value(row)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Float64Array, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let columns: [(&str, ArrayRef); 5] = [
+            ("text", Arc::new(StringArray::from(vec![Some("a"), None]))),
+            ("time", Arc::new(TimestampMicrosecondArray::from(vec![Some(5), None]))),
+            ("number", Arc::new(Float64Array::from(vec![Some(0.5), None]))),
+            ("count", Arc::new(UInt64Array::from(vec![Some(7), None]))),
+            ("small", Arc::new(UInt32Array::from(vec![Some(3), None]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch")
+    }
+
+    #[test]
+    fn what_a_file_lacks_and_what_is_missing_reads_as_nothing() {
+        let batch = batch();
+        let cells = CellReader::of(&batch);
+        let text = cells.text("text").expect("texts");
+        assert_eq!(
+            (text(0), text(1), cells.text("none").expect("none")(0)),
+            ("a".into(), String::new(), String::new())
+        );
+        let time = cells.time("time").expect("times");
+        assert_eq!((time(0), time(1), cells.time("none").expect("none")(0)), (5, 0, 0));
+        let number = cells.number("number").expect("numbers");
+        assert_eq!((number(0), number(1), cells.number("none").expect("none")(0)), (Some(0.5), None, None));
+        let (count, small) = (cells.count("count").expect("counts"), cells.small("small").expect("counts"));
+        assert_eq!((count(0), count(1), small(0), small(1)), (7, 0, 3, 0));
+        assert_eq!((cells.integer("none").expect("none")(0), cells.count("none").expect("none")(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_named() {
+        let batch = batch();
+        let cells = CellReader::of(&batch);
+        let errors = [
+            cells.text("count").err(),
+            cells.time("text").err(),
+            cells.number("count").err(),
+            cells.integer("text").err(),
+            cells.count("small").err(),
+            cells.small("count").err(),
+        ];
+        for (error, name) in errors.into_iter().zip(["count", "text", "count", "text", "small", "count"]) {
+            let error = error.expect("another type").to_string();
+            assert!(error.starts_with(&format!("column `{name}` holds ")), "{error}");
+        }
+    }
+}

@@ -334,24 +334,24 @@ mod tests {
         let contain = || vec![(2, decision(Signal::Contain, Some(20.0)))];
         let found = kept(rollback(), contain());
         assert_eq!(found.all, 600);
-        assert_eq!(found.by, [360.0, 320.0], "all of six minutes, and 60 less 20 of eight");
-        assert_eq!(found.by_one_alone, [120.0, 80.0], "the last six minutes of A, the two before of B");
+        assert_eq!(found.by.map(whole), [360, 320], "all of six minutes, and 60 less 20 of eight");
+        assert_eq!(found.by_one_alone.map(whole), [120, 80], "the last six minutes of A, the two before of B");
         assert_eq!(kept(vec![], vec![]), KeptAway { all: 600, ..KeptAway::default() });
     }
 
     #[test]
     fn a_cap_that_is_above_the_traffic_keeps_nothing_and_a_resume_lifts_it() {
         let above = kept(vec![(0, decision(Signal::Contain, Some(80.0)))], vec![]);
-        assert_eq!(above.by, [0.0, 0.0]);
+        assert_eq!(above.by.map(whole), [0, 0]);
         for lifted in [Some(100.0), None] {
             let log = vec![(0, decision(Signal::Rollback, Some(0.0))), (5, decision(Signal::Resume, lifted))];
-            assert_eq!(kept(log, vec![]).by, [300.0, 0.0], "{lifted:?}");
+            assert_eq!(kept(log, vec![]).by.map(whole), [300, 0], "{lifted:?}");
         }
         let part = vec![(0, decision(Signal::Rollback, Some(0.0))), (5, decision(Signal::PromoteOk, Some(10.0)))];
-        assert_eq!(kept(part, vec![]).by, [300.0 + 5.0 * 50.0, 0.0], "a permission up to a share");
+        assert_eq!(kept(part, vec![]).by.map(whole), [300 + 5 * 50, 0], "a permission up to a share");
         let held = vec![(0, decision(Signal::Hold, Some(1.0))), (1, decision(Signal::Warn, None))];
-        assert_eq!(kept(held, vec![]).by, [0.0, 0.0], "what holds a share keeps nothing away");
-        assert_eq!(kept(vec![(0, decision(Signal::Contain, None))], vec![]).by, [0.0, 0.0]);
+        assert_eq!(kept(held, vec![]).by.map(whole), [0, 0], "what holds a share keeps nothing away");
+        assert_eq!(kept(vec![(0, decision(Signal::Contain, None))], vec![]).by.map(whole), [0, 0]);
     }
 
     #[test]
