@@ -45,7 +45,7 @@ mod tests {
             bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        bytes.push(value as u8);
+        bytes.push(u8::try_from(value).expect("seven bits"));
     }
 
     fn message(seconds: i64, nanos: i64) -> Vec<u8> {
