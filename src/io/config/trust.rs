@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_share_of_nothing_is_refused() {
-        for text in ["skew: { degraded: 0% }", "skew: { untrusted: 0 }", "skew: { degraded: 0, untrusted: 0 }"] {
+        for text in ["skew: { degraded: 0% }", "skew: { untrusted: 0 }", "skew: { degraded: 1%, untrusted: 0 }"] {
             let error = resolved(text).expect_err(text);
             assert!(error.contains("a share of 0 is reached by every window"), "{text}: {error}");
             assert!(error.contains("= write a share above 0, or `off`"), "{text}: {error}");
