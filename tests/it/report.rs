@@ -667,7 +667,8 @@ fn corrected_outcomes_count_as_the_pipeline_says() {
     assert!(told.contains("200 outcomes correct older ones of the same prediction"), "{told}");
     assert!(further.contains("(200 of 600) are further labels"), "{further}");
     assert!(!told.contains("without times"), "{told}");
-    let undated = (1..=200).map(|at| format!("{at},{}\n{at},{}\n", 1 - label(at), label(at))).collect::<String>();
+    let undated =
+        (1..=200).map(|at| format!("{at},{}\n{at},{}\n", 1 - label(at), label(at))).collect::<Vec<_>>().concat();
     let (down, told, _) = brier_of("last", "id,y", &undated);
     assert_eq!(only, down);
     assert!(told.contains("the last counts, which in 1 file without times is the one further down"), "{told}");
