@@ -52,8 +52,8 @@ fn decisions_are_carried_out_by_the_role_act_and_beside_the_judge_where_that_is_
     scene.stage.traffic(5..12, true);
     let judge = Service::of(run(&scene, &[]));
     judge.says("the section `act` is not carried out by this process");
-    until("the rollback", || scene.rollback());
     until("that it is ready", || (http::ask(judge.address(), "GET", "/readyz").status == 200).then_some(()));
+    until("the rollback", || scene.rollback());
     assert_eq!(scene.share(), 50, "whoever judges changes nothing unasked");
     assert!(!page(&judge, "/metrics").contains("target=\"flags\""));
 

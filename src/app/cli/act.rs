@@ -61,10 +61,13 @@ pub fn run(args: &ActArgs, out: &mut dyn Write) -> Result<()> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Once };
     let adapters = Adapters { chosen: &chosen, plan: &pipeline.plan, kafka: &kafka, watch: &Unwatched };
     adapters.once(mode, &mut |name, done| {
-        print(out, &match done {
-            Ok(done) if done.is_empty() => format!("{name}: nothing to do\n"),
-            Ok(done) => done.join("\n") + "\n",
-            Err(error) => format!("{name}: {error}\n"),
-        })
+        print(
+            out,
+            &match done {
+                Ok(done) if done.is_empty() => format!("{name}: nothing to do\n"),
+                Ok(done) => done.join("\n") + "\n",
+                Err(error) => format!("{name}: {error}\n"),
+            },
+        )
     })
 }
