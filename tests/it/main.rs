@@ -68,6 +68,7 @@ mod http;
 mod init;
 mod init_laws;
 mod kafka;
+mod kayenta;
 mod known;
 mod lists;
 mod live;
