@@ -92,6 +92,7 @@ mod otlp;
 mod outage;
 mod passed;
 mod pipeline_diff;
+mod pipeline_versions;
 #[cfg(feature = "pg")]
 mod postgres;
 #[cfg(feature = "pg")]

@@ -23,6 +23,7 @@ use self::refusals::Refusals;
 use self::systemd::Notifier;
 use self::tidying::Tidying;
 use super::check::memory;
+use super::diff;
 use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
@@ -33,6 +34,7 @@ use crate::kafka::Connection;
 use crate::kafka::keeping::Keeping;
 use crate::kafka::standalone::{self, RunOptions};
 use crate::kafka::summary::RunSummary;
+use crate::kafka::versions::{self, PipelineVersion};
 use crate::kafka::watch::{Audience, Keeper, RunObserver, StreamStanding};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
@@ -136,11 +138,13 @@ fn judge(
     let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();
     let store = patiently(patient, stop, open_store).map_err(Error::elsewhere)?;
     let connection = patiently(patient, stop, || Connection::open(kafka)).map_err(Error::elsewhere)?;
-    let (Some(store), Some(_)) = (store, connection) else { return Ok(RunSummary::default()) };
+    let (Some(store), Some(cluster)) = (store, connection) else { return Ok(RunSummary::default()) };
     // It ends after the store's last flush.
     let _tidying = kept.filter(|store| store.compact).map(Tidying::start).transpose()?;
     let told = ServiceObserver {
         listener,
+        cluster,
+        version: diff::version(&args.config, pipeline)?,
         windows: args.windows.as_deref().map(open).transpose()?,
         store,
         refusals: Refusals::default(),
@@ -295,6 +299,9 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 /// Tells the HTTP side and the file of windows.
 struct ServiceObserver {
     listener: Listener,
+    cluster: Connection,
+    /// What the file says.
+    version: PipelineVersion,
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<Keeping>,
     refusals: Refusals,
@@ -313,6 +320,10 @@ impl ServiceObserver {
 
 impl Keeper for ServiceObserver {
     fn taking_over(&self) -> Result<()> {
+        // Decisions do not wait for it.
+        if let Err(error) = versions::record(&self.cluster, &self.version) {
+            tracing::warn!(%error, "what the pipeline file says is not recorded");
+        }
         self.store.as_ref().map_or(Ok(()), Keeping::taking_over)
     }
 
