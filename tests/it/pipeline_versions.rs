@@ -71,7 +71,7 @@ fn decisions_tell_what_was_in_force_and_what_has_changed_since() {
     let (code, said) = diff(&stage, &[&with_target[..20], &held_again]);
     let head = format!("--- resume of v2 ({}), decided under the file ", &with_target[..20]);
     assert!(code == 0 && said.starts_with(&head), "{said}");
-    assert!(said.contains("\nrules\n- errors: roll back ") && said.contains("above 0.05"), "{said}");
+    assert!(said.contains("\nrules\n- errors: rollback when ") && said.contains("above 0.05"), "{said}");
     assert!(said.contains("  policy[errors].above: 0.1 → 0.05\n"), "{said}");
     // A plan has an id, too, and a file is what it says now.
     let (code, said) = diff(&stage, &[&recorded[0].plan, stage.config().to_str().unwrap()]);

@@ -131,7 +131,7 @@ impl Recorded {
         let fits = |id: &str| digits.len() >= DIGITS_MIN && id.trim_start_matches("b3:").starts_with(digits);
         let named = self.versions.iter().rev().find(|version| fits(&version.id) || fits(&version.plan));
         if let Some(version) = named {
-            return Ok(Compared::recorded(told(version), version));
+            return Ok(Compared::recorded(told(version, Micros::MAX), version));
         }
         let decision = log::find(&self.decisions, name)?;
         let recorded = self.times.get(&decision.id).copied().unwrap_or_default();
@@ -141,7 +141,10 @@ impl Recorded {
                 .hint("a release that recorded none was at work then; compare the files, if they were kept")
         })?;
         let (action, candidate) = (decision.action.name(), &decision.candidate);
-        Ok(Compared::recorded(format!("{action} of {candidate} ({name}), decided under {}", told(version)), version))
+        Ok(Compared::recorded(
+            format!("{action} of {candidate} ({name}), decided under {}", told(version, recorded)),
+            version,
+        ))
     }
 
     /// A line each, the one in force last.
@@ -157,10 +160,11 @@ impl Recorded {
     }
 }
 
-/// What was recorded, in a few words.
-fn told(version: &PipelineVersion) -> String {
-    let since = version.since.last().map_or_else(String::new, |since| format!(", in force since {}", rfc3339(*since)));
-    format!("the file {}{since}", short_id(&version.id))
+/// What was recorded and in force at a time, in a few words.
+fn told(version: &PipelineVersion, recorded: Micros) -> String {
+    let since =
+        version.since(recorded).map_or_else(String::new, |since| format!(", in force since {}", rfc3339(since)));
+    format!("the file {}{since}, release {}", short_id(&version.id), version.engine)
 }
 
 type Sections = [(String, Vec<String>)];

@@ -33,7 +33,7 @@ pub struct PipelineVersion {
     pub rollout: String,
     /// Digest of the plan, as decisions name it (`inputs.policy`). Where adapters alone differ it is the same.
     pub plan: String,
-    /// The release that read the file first.
+    /// The release that read it.
     pub engine: String,
     /// When it came into force after another one, by the clock of whoever took over; in order.
     pub since: Vec<Micros>,
@@ -51,19 +51,18 @@ impl PipelineVersion {
         words: Vec<(String, Vec<String>)>,
         keys: BTreeMap<String, String>,
     ) -> Self {
+        // Another release may mean something else by the same text, or say it in other words.
+        let engine = env!("CARGO_PKG_VERSION");
         let mut digest = blake3::Hasher::new();
-        digest.update(plan.as_bytes());
-        for (path, value) in &keys {
-            [path, value].iter().for_each(|text| {
-                digest.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-            });
+        for text in [plan, engine].into_iter().chain(keys.iter().flat_map(|(path, value)| [path.as_str(), value])) {
+            digest.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
         }
         Self {
             format: Version,
             id: format!("b3:{}", digest.finalize().to_hex()),
             rollout: rollout.to_owned(),
             plan: plan.to_owned(),
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: engine.to_owned(),
             since: Vec::new(),
             words,
             keys,
@@ -74,6 +73,13 @@ impl PipelineVersion {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{PREFIX}{}/{}", self.rollout, self.id)
+    }
+
+    /// When it came into force last before a time, or, where that was recorded a little later, first.
+    #[must_use]
+    pub fn since(&self, recorded: Micros) -> Option<Micros> {
+        let before = self.since.iter().copied().filter(|since| *since <= recorded).max();
+        before.or_else(|| self.since.first().copied())
     }
 
     fn last(&self) -> Option<Micros> {
