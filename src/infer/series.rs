@@ -1,17 +1,17 @@
-//! Two series of points side by side, as dashboards have them: does one lie above so many times the other? Good at every
-//! look together, so that whoever asks again after each point keeps the promise of one look.
+//! Two series of points side by side, as dashboards have them: does one lie above so many times the other? Good at
+//! every look together, so that whoever asks again after each point keeps the promise of one look.
 //!
-//! With `d_i = x_i - r y_i` of the `n` pairs of points, `Z = mean d`, and `V = T var(d) / n`, the contrast `mean d` lies
+//! With `d_i = x_i - r y_i` of the `n` pairs of points, `Z = mean d`, and `V = T var(d) / n`, the true mean of `d` lies
 //! within `Z +- w`, `w^2 = V (V + s) / s ln((V + s) / (V alpha^2))`: a normal mixture of variance
-//! `s = T var(d) (2 ln(1 / alpha) + ln(2 ln(1 / alpha) + 1)) / 60`, narrowest for its level at sixty points. Neighbouring
-//! points resemble each other, so `T = (1 + rho) / (1 - rho)` points count as one, `rho` being the lag-1 correlation of
-//! `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus its standard error `1 / sqrt(n)`.
+//! `s = T var(d) (2 ln(1 / alpha) + ln(2 ln(1 / alpha) + 1)) / 60`, narrowest for its level at sixty points.
+//! Neighbouring points resemble each other, so `T = (1 + rho) / (1 - rho)` points count as one, `rho` being the lag-1
+//! correlation of `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus its standard error `1 / sqrt(n)`.
 //!
 //! **Source**: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52, 2024 (asymptotic form); the mixture's
 //! variance: Howard, Ramdas, McAuliffe and Sekhon, Ann. Stat. 49, 2021, section 3.5; `T`: Sokal, Monte Carlo Methods in
-//! Statistical Mechanics, 1989, section 3; its bias: Kendall, Biometrika 41, 1954. **Returns**: nothing with fewer than 30 pairs. **Assumes**: differences
-//! without a trend, whose correlation falls about geometrically. **Error**: that of the estimated variance; see the
-//! test. **Cost**: linear.
+//! Statistical Mechanics, 1989, section 3; its bias: Kendall, Biometrika 41, 1954. **Returns**: nothing with fewer than
+//! 30 pairs. **Assumes**: differences without a trend, whose correlation falls about geometrically. **Error**: that of
+//! the estimated variance; see the test. **Cost**: linear.
 
 use super::interval::Interval;
 
@@ -81,8 +81,8 @@ mod tests {
             .any(|n| contrast_of_means(&all[..n], 1.0, alpha).is_some_and(|at| at.low > 0.0))
     }
 
-    /// Looked at 43 times over four hours of minutes, at 5 % on both sides together: 0, 5, 9 and 20 of 400 are told on one
-    /// side, where 10 are allowed; a correlation of 0.8 is known too badly from so few points.
+    /// Looked at 43 times over four hours of minutes, at 5 % on both sides together: 0, 5, 9 and 20 of 400 are told on
+    /// one side, where 10 are allowed; a correlation of 0.8 is known too badly from so few points.
     #[test]
     fn healthy_series_are_seldom_told_however_often_one_looks() {
         for kept in [0.0, 0.3, 0.6, 0.8] {

@@ -69,8 +69,8 @@ pub struct RunArgs {
     /// Which part of the work this process does; default: what the file says.
     #[arg(long, value_enum)]
     pub role: Option<Role>,
-    /// Carry decisions out, too, where the section `act` says; without it, whoever judges changes no share of traffic. Of
-    /// processes that stand by for each other one alone should have it: each would tell people.
+    /// Carry decisions out, too, where the section `act` says; without it, whoever judges changes no share of traffic.
+    /// Of processes that stand by for each other one alone should have it: each would tell people.
     #[arg(long, conflicts_with = "until_end")]
     pub act: bool,
     /// Read up to the present ends of the topics, and stop there.

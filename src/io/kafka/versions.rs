@@ -1,8 +1,9 @@
-//! What pipeline files said while they were in force, on the state topic: decisions name the digest of their plan alone.
+//! What pipeline files said while they were in force, on the state topic: decisions name the digest of their plan
+//! alone.
 //!
-//! Whoever takes the work over records what its file says, unless that is what was recorded last. So there is one record
-//! for each text, which compaction keeps, with the times at which it came into force. It holds the words of `haldane
-//! check` and the keys of the file, adapters too; what may be a secret is blotted out before.
+//! Whoever takes the work over records what its file says, unless that is what was recorded last. So there is one
+//! record for each text, which compaction keeps, with the times at which it came into force. It holds the words of
+//! `haldane check` and the keys of the file, adapters too; what may be a secret is blotted out before.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Where decisions are carried out: files, HTTP APIs, programs and git repositories that hold a share of traffic.
 //!
 //! What is to be done is worked out in the engine ([`crate::act`]). A kind of target is one file here, and one line in
-//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives one, [`Adapters`] all of a pipeline;
-//! [`notify`] tells people; [`watch`] says what they do.
+//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives one, [`Adapters`] all of a
+//! pipeline; [`notify`] tells people; [`watch`] says what they do.
 
 pub mod acting;
 mod adapters;
