@@ -114,8 +114,10 @@ struct Progress {
 impl Analysis {
     fn id(&self) -> Result<String, ErrorResponse> {
         let text = serde_json::to_vec(self).unwrap_or_default();
-        let id: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
-        if id.len() > ID_BYTES_MAX { Err(bad("the names are too long", "shorten them")) } else { Ok(id) }
+        if 2 * text.len() > ID_BYTES_MAX {
+            return Err(bad("the names are too long", "shorten them"));
+        }
+        Ok(text.iter().fold(String::new(), |id, byte| format!("{id}{byte:02x}")))
     }
 
     fn of(id: &str) -> Option<Self> {

@@ -28,6 +28,9 @@ pub struct Adapters<'a> {
     pub watch: &'a dyn AdapterObserver,
 }
 
+/// Takes the name of an adapter, and what it did, or would, in words.
+pub type Listens<'a> = dyn FnMut(&str, &Result<Vec<String>>) -> Result<()> + 'a;
+
 /// Ends the others, however its thread ends.
 struct EndsAll<'a>(&'a AtomicBool);
 
@@ -38,12 +41,12 @@ impl Drop for EndsAll<'_> {
 }
 
 impl Adapters<'_> {
-    /// One after the other, what is in force now; one that fails does not keep the others from it. `told` takes the
-    /// name of each and what it did, or would, in words. Returns the first error.
+    /// One after the other, what is in force now; one that fails does not keep the others from it. Returns the
+    /// first error.
     ///
     /// # Errors
     /// When something in force was not carried out, or `told` fails.
-    pub fn once(self, mode: Mode, told: &mut dyn FnMut(&str, &Result<Vec<String>>) -> Result<()>) -> Result<()> {
+    pub fn once(self, mode: Mode, told: &mut Listens<'_>) -> Result<()> {
         let stop = AtomicBool::new(false);
         let mut failed = None;
         for config in self.chosen {

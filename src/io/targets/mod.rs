@@ -17,7 +17,7 @@ mod share;
 pub mod watch;
 mod words;
 
-pub use adapters::Adapters;
+pub use adapters::{Adapters, Listens};
 pub use exec::ExecConfig;
 pub use file::FileConfig;
 pub use git::GitConfig;
