@@ -19,6 +19,7 @@
 //!   that people know,
 //!   of no difference at all: [`exact_ks`], [`mann_whitney`], [`welch`] over rows, [`fisher`], [`pooled_z`] over
 //!   counts;
+//! * series of points out of dashboards: [`series`];
 //! * how rows are read for these: [`runs`], [`linear_quantile`];
 //! * the laws beneath: [`normal`], [`noncentral`], [`special`].
 //!
@@ -55,6 +56,7 @@ pub mod psi_tolerance;
 pub mod reliability;
 pub mod runs;
 pub mod sample_ratio;
+pub mod series;
 pub mod shiryaev;
 pub mod special;
 #[cfg(test)]

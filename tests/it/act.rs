@@ -29,7 +29,7 @@ use crate::service::Service;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks again until it is so, and leaves the processor to others in between.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     command::until(what, || {
         let found = look();
         if found.is_none() {
@@ -40,14 +40,14 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A rollout whose shares stand in a file, and a webhook.
-struct Scene {
-    stage: Stage,
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
     flags: PathBuf,
     hook: Api,
 }
 
 impl Scene {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         let stage = Stage::set("auto, acks: true");
         let flags = stage.config().with_file_name("flags.json");
         let failed = AtomicU32::new(0);
@@ -73,11 +73,11 @@ impl Scene {
     }
 
     /// Somebody sets the share of v2.
-    fn put(&self, share: u32) {
+    pub(crate) fn put(&self, share: u32) {
         fs::write(&self.flags, format!("{{ \"v1\": {}, \"v2\": {share} }}\n", 100 - share)).unwrap();
     }
 
-    fn share(&self) -> u64 {
+    pub(crate) fn share(&self) -> u64 {
         let flags: Value = serde_json::from_str(&fs::read_to_string(&self.flags).unwrap()).unwrap();
         flags["v2"].as_u64().unwrap()
     }
@@ -99,7 +99,7 @@ impl Scene {
     }
 
     /// The rollback, and when it was written to its topic.
-    fn rollback(&self) -> Option<(Decision, Micros)> {
+    pub(crate) fn rollback(&self) -> Option<(Decision, Micros)> {
         let mut found = None;
         whole_topic::read(&self.stage.connection(), &self.stage.kafka.topics.control, |message| {
             let decision = body_of::<Decision>(message, DECISION).map(Result::unwrap);

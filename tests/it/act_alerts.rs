@@ -20,7 +20,9 @@ fn actor() -> Arc<Shared> {
     let plan = world::plan(WindowKind::Sliding { size: MINUTE, slide: MINUTE });
     let shared = Arc::new(Shared::new());
     let adapters = [("route", false), ("chat", true)].into_iter();
-    drop(Board::new(Arc::clone(&shared), &Plan { name: "fraud".to_owned(), ..plan }, adapters));
+    shared.follow(&Plan { name: "fraud".to_owned(), ..plan });
+    shared.telemetry().runs_as("act");
+    drop(Board::new(Arc::clone(&shared), adapters));
     shared
 }
 
@@ -155,8 +157,7 @@ fn what_adapters_do_is_on_the_page() {
 #[test]
 fn a_process_is_ready_once_every_adapter_has_read_what_was_there_and_alive_while_a_target_takes_its_time() {
     let shared = Arc::new(Shared::new());
-    let plan = world::plan(WindowKind::Sliding { size: MINUTE, slide: MINUTE });
-    let board = Board::new(Arc::clone(&shared), &plan, [("route", false), ("chat", true)].into_iter());
+    let board = Board::new(Arc::clone(&shared), [("route", false), ("chat", true)].into_iter());
     board.saw("route", Event::CaughtUp);
     assert_eq!(shared.health().phase(), Phase::Starting);
     board.saw("chat", Event::CaughtUp);

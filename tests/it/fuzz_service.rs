@@ -64,7 +64,7 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 20] = [
     "/",
     "/livez",
     "/readyz",
@@ -77,6 +77,9 @@ const PATHS: [&str; 17] = [
     "/v1/access",
     "/v1/commands",
     "/v1/flagger/rollback",
+    "/v1/kayenta/canary/7b7d",
+    "/v1/kayenta/judge",
+    "/v1/kayenta/standalone_canary_analysis/fraud",
     "/v1/sql",
     "/ui",
     "/ui/decisions/b3:0",

@@ -12,6 +12,7 @@
 
 mod act;
 mod act_alerts;
+mod act_role;
 mod act_targets;
 mod alerts;
 mod api;
@@ -67,6 +68,7 @@ mod http;
 mod init;
 mod init_laws;
 mod kafka;
+mod kayenta;
 mod known;
 mod lists;
 mod live;
@@ -90,6 +92,7 @@ mod otlp;
 mod outage;
 mod passed;
 mod pipeline_diff;
+mod pipeline_versions;
 #[cfg(feature = "pg")]
 mod postgres;
 #[cfg(feature = "pg")]

@@ -137,7 +137,12 @@ fn services_start_with_words_that_are_understood() {
     let read = |name: &str| fs::read_to_string(Path::new(ROOT).join("deploy").join(name)).unwrap();
     let unit = read("haldane@.service");
     let started = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
-    assert_eq!(fault(&words(started), true), None);
+    let named = unit.split('`').filter_map(|quoted| quoted.strip_prefix("HALDANE_ARGS="));
+    let more: Vec<&str> = named.chain([""]).collect();
+    assert_eq!(more.len(), 3, "{more:?}");
+    for more in more {
+        assert_eq!(fault(&words(&started.replace("$HALDANE_ARGS", more)), true), None);
+    }
     let image = read("Dockerfile");
     assert!(image.contains("ENTRYPOINT [\"/usr/local/bin/haldane\"]"), "arguments of a manifest follow the program");
     for manifest in ["kubernetes.yaml", "act.yaml"].map(read) {

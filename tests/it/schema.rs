@@ -1,8 +1,11 @@
 //! The published schemas describe what really leaves haldane: every field, and nothing that is not there.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+use std::collections::BTreeMap;
+
 use haldane::kafka::cloud_event::Letter;
 use haldane::kafka::commands::Ack;
+use haldane::kafka::versions::PipelineVersion;
 use haldane::name::Name;
 use haldane::plan::{Cause, Signal};
 use haldane::reason::ReasonCode;
@@ -23,6 +26,7 @@ const DECISION: &str = include_str!("../../schemas/decision.schema.json");
 const STATE: &str = include_str!("../../schemas/rollout-state.schema.json");
 const ACK: &str = include_str!("../../schemas/ack.schema.json");
 const LIVENESS: &str = include_str!("../../schemas/liveness.schema.json");
+const VERSION: &str = include_str!("../../schemas/pipeline-version.schema.json");
 const COMMAND: &str = include_str!("../../schemas/command.schema.json");
 const RESULT: &str = include_str!("../../schemas/command-result.schema.json");
 /// Decisions that name a cap.
@@ -144,6 +148,30 @@ fn signs_of_life_are_as_the_schema_says() {
     check(LIVENESS, &Liveness { judged_upto: Some(9), lag: None, ..life.clone() });
     let letter = Letter::liveness(&life);
     assert_eq!(letter.to("haldane.state.v1").key, Some(b"@alive/fraud".as_slice()));
+}
+
+#[test]
+fn what_pipeline_files_say_is_as_the_schema_says() {
+    let validator = jsonschema::validator_for(&parse(VERSION)).unwrap();
+    let words =
+        vec![("rules".to_owned(), vec!["errors: rollback when …".to_owned()]), ("labels".to_owned(), Vec::new())];
+    let keys = BTreeMap::from([("policy[errors].above".to_owned(), "0.1".to_owned())]);
+    let mut version = PipelineVersion::of(("fraud", "b3:7"), words, keys);
+    version.since = vec![1_767_603_600_000_000];
+    let letter = Letter::pipeline(&version, 1_767_603_600_000_000);
+    let record = letter.to("haldane.state.v1");
+    assert_eq!(record.key, Some(format!("@pipeline/fraud/{}", version.id).as_bytes()));
+    let body: Value = serde_json::from_slice(record.payload.unwrap()).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {body}");
+    for name in body.as_object().unwrap().keys() {
+        let mut without = body.clone();
+        without.as_object_mut().unwrap().remove(name);
+        assert!(!validator.is_valid(&without), "{name} may be missing");
+    }
+    let mut strange = body.clone();
+    strange["surprise"] = json!(1);
+    assert!(!validator.is_valid(&strange));
 }
 
 #[test]

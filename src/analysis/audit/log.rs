@@ -7,7 +7,7 @@ use crate::output::text::short_id;
 use crate::verdict::Decision;
 
 /// Digits of an id that are enough to ask for it.
-const DIGITS_MIN: usize = 6;
+pub const DIGITS_MIN: usize = 6;
 
 /// The bodies of a file of JSON lines, such as `haldane replay --decisions` writes.
 pub fn read_file(path: &Path) -> Result<Vec<Vec<u8>>> {

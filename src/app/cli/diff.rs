@@ -1,58 +1,179 @@
-//! `haldane diff`: what two pipeline files differ in, in words.
+//! `haldane diff`: what two pipeline files, or what was in force at two decisions, differ in, in words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{check, print};
+use super::{check, command, print};
+use crate::audit::log::{self, DIGITS_MIN};
 use crate::config::{self, Pipeline};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::event::Micros;
+use crate::kafka::cloud_event::{DECISION, body_of, rfc3339};
+use crate::kafka::ports::Incoming as _;
+use crate::kafka::versions::{self, PipelineVersion};
+use crate::kafka::{Connection, whole_topic};
+use crate::output::text::short_id;
+use crate::verdict::Decision;
 
-/// Say in words what two pipeline files differ in.
+/// Say in words what two pipeline files, or what was in force at two decisions, differ in.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Both are resolved first, so a default counts as what it means: a threshold, a guard, a window that one file leaves \
+    after_help = "Files are resolved first, so a default counts as what it means: a threshold, a guard, a window that one file leaves \
 out and the other one writes as it is by default is no difference. Below the words stand the keys that differ. What may be a secret \
 is not shown.
 
-Decisions name the digest of the plan that they were made by (`inputs.policy`), and not its text: keep the files, and compare the \
-digests. What a change would have decided is told by `haldane replay --diff`.
+Decisions name the digest of the plan that they were made by (`inputs.policy`). `haldane run` records on the state topic what the \
+file said whenever another one comes into force, its targets too; so with -c a decision, a plan or a recorded file is named by its \
+id or the first digits of it, and stands for what was in force. Without BEFORE and AFTER all that were recorded are listed.
 
-Exit codes: 0 compared; 2 mistake in the arguments or the files.
+What a change would have decided is told by `haldane replay --diff`.
+
+Exit codes: 0 compared; 2 mistake in the arguments or the files, or nothing recorded by that name; 3 no Kafka.
 
 Examples:
   haldane diff pipelines/fraud.yaml fraud-stricter.yaml
-  haldane diff main/fraud.yaml fraud.yaml >> $GITHUB_STEP_SUMMARY"
+  haldane diff main/fraud.yaml fraud.yaml >> $GITHUB_STEP_SUMMARY
+  haldane diff -c fraud.yaml                                 what was in force since when
+  haldane diff -c fraud.yaml b3:7c12a0 b3:93be41             what changed from one decision to the other
+  haldane diff -c fraud.yaml b3:7c12a0 fraud.yaml            and since then"
 )]
 pub struct DiffArgs {
-    /// Pipeline file as it was.
-    #[arg(value_name = "BEFORE")]
-    pub before: PathBuf,
-    /// Pipeline file as it is to be.
+    /// Pipeline file as it was; with -c also a decision, a plan or a recorded file by its id.
+    #[arg(value_name = "BEFORE", required_unless_present = "config", requires = "after")]
+    pub before: Option<String>,
+    /// The same as it is to be.
     #[arg(value_name = "AFTER")]
-    pub after: PathBuf,
+    pub after: Option<String>,
+    /// Pipeline file that names the cluster on whose topics decisions are.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What is compared.
+struct Compared {
+    title: String,
+    plan: String,
+    words: Vec<(String, Vec<String>)>,
+    keys: BTreeMap<String, String>,
 }
 
 /// Runs the command.
 pub fn run(args: &DiffArgs, out: &mut dyn Write) -> Result<()> {
-    let (before, after) = (config::load(&args.before)?, config::load(&args.after)?);
-    let keys = (config::keys(&args.before)?, config::keys(&args.after)?);
-    let mut text = format!("--- {}, plan {}\n", args.before.display(), before.plan.digest);
-    let _ = writeln!(text, "+++ {}, plan {}", args.after.display(), after.plan.digest);
-    if before.plan.digest == after.plan.digest {
+    let log = args.config.as_deref().map(Recorded::read).transpose()?;
+    let (Some(before), Some(after)) = (&args.before, &args.after) else {
+        return print(out, &log.map(|log| log.list()).unwrap_or_default());
+    };
+    let find = |name: &str| match &log {
+        Some(log) if !Path::new(name).exists() => log.find(name),
+        _ => Compared::file(Path::new(name)),
+    };
+    let (before, after) = (find(before)?, find(after)?);
+    let mut text = format!("--- {}, plan {}\n", before.title, before.plan);
+    let _ = writeln!(text, "+++ {}, plan {}", after.title, after.plan);
+    if before.plan == after.plan {
         text += "both decide alike\n";
     }
-    in_words(&before, &after, &mut text);
-    in_keys(&keys.0, &keys.1, &mut text);
+    in_words(&before.words, &after.words, &mut text);
+    in_keys(&before.keys, &after.keys, &mut text);
     print(out, &text)
 }
 
+/// What a pipeline file says, as it is recorded.
+pub(super) fn version(path: &Path, pipeline: &Pipeline) -> Result<PipelineVersion> {
+    let words = check::sections(pipeline).into_iter().map(|(title, lines)| (title.to_owned(), lines)).collect();
+    let about = (pipeline.plan.policy.rollout.as_str(), pipeline.plan.digest.as_str());
+    Ok(PipelineVersion::of(about, words, config::keys(path)?))
+}
+
+impl Compared {
+    fn file(path: &Path) -> Result<Self> {
+        let PipelineVersion { plan, words, keys, .. } = version(path, &config::load(path)?)?;
+        Ok(Self { title: path.display().to_string(), plan, words, keys })
+    }
+
+    fn recorded(title: String, version: &PipelineVersion) -> Self {
+        let PipelineVersion { plan, words, keys, .. } = version.clone();
+        Self { title, plan, words, keys }
+    }
+}
+
+/// Decisions with the times of their records, and what was in force.
+struct Recorded {
+    decisions: Vec<Decision>,
+    times: BTreeMap<String, Micros>,
+    versions: Vec<PipelineVersion>,
+}
+
+impl Recorded {
+    fn read(path: &Path) -> Result<Self> {
+        let pipeline = config::load(path)?;
+        let cluster = Connection::open(&command::cluster(&pipeline, path)?)?;
+        let (rollout, mut decisions, mut times) = (&pipeline.plan.policy.rollout, Vec::new(), BTreeMap::new());
+        whole_topic::read(&cluster, &cluster.settings().topics.control, |message| {
+            if let Some(Ok(decision)) = body_of::<Decision>(message, DECISION)
+                && decision.rollout == *rollout
+                && !times.contains_key(&decision.id)
+            {
+                times.insert(decision.id.clone(), message.time().unwrap_or_default());
+                decisions.push(decision);
+            }
+        })?;
+        Ok(Self { decisions, times, versions: versions::read(&cluster, rollout)? })
+    }
+
+    /// By the id of a recorded file, of a plan, or of a decision.
+    fn find(&self, name: &str) -> Result<Compared> {
+        let digits = name.strip_prefix("b3:").unwrap_or(name);
+        let fits = |id: &str| digits.len() >= DIGITS_MIN && id.trim_start_matches("b3:").starts_with(digits);
+        let named = self.versions.iter().rev().find(|version| fits(&version.id) || fits(&version.plan));
+        if let Some(version) = named {
+            return Ok(Compared::recorded(told(version, Micros::MAX), version));
+        }
+        let decision = log::find(&self.decisions, name)?;
+        let recorded = self.times.get(&decision.id).copied().unwrap_or_default();
+        let plan = &decision.inputs.policy;
+        let version = versions::in_force(&self.versions, plan, recorded).ok_or_else(|| {
+            Error::user(format!("nobody has recorded the plan {plan}, under which {name} was decided"))
+                .hint("a release that recorded none was at work then; compare the files, if they were kept")
+        })?;
+        let (action, candidate) = (decision.action.name(), &decision.candidate);
+        Ok(Compared::recorded(
+            format!("{action} of {candidate} ({name}), decided under {}", told(version, recorded)),
+            version,
+        ))
+    }
+
+    /// A line each, the one in force last.
+    fn list(&self) -> String {
+        if self.versions.is_empty() {
+            return "nothing is recorded yet: `haldane run` records what its file says when it takes over\n".to_owned();
+        }
+        self.versions.iter().fold(String::new(), |text, version| {
+            let since: Vec<String> = version.since.iter().map(|since| rfc3339(*since)).collect();
+            let (id, plan) = (short_id(&version.id), short_id(&version.plan));
+            text + &format!("{id}  plan {plan}  in force since {}\n", since.join(", "))
+        })
+    }
+}
+
+/// What was recorded and in force at a time, in a few words.
+fn told(version: &PipelineVersion, recorded: Micros) -> String {
+    let since =
+        version.since(recorded).map_or_else(String::new, |since| format!(", in force since {}", rfc3339(since)));
+    format!("the file {}{since}, release {}", short_id(&version.id), version.engine)
+}
+
+type Sections = [(String, Vec<String>)];
+
 /// What `haldane check` says of one and not of the other.
-fn in_words(before: &Pipeline, after: &Pipeline, text: &mut String) {
-    for ((title, was), (_, is)) in check::sections(before).into_iter().zip(check::sections(after)) {
+fn in_words(before: &Sections, after: &Sections, text: &mut String) {
+    let dropped = before.iter().filter(|(title, _)| !after.iter().any(|(known, _)| known == title));
+    for (title, _) in after.iter().chain(dropped) {
+        let (was, is) = (lines_of(before, title), lines_of(after, title));
         let gone = was.iter().filter(|line| !is.contains(line)).map(|line| (subject(line), 0, '-', line));
         let come = is.iter().filter(|line| !was.contains(line)).map(|line| (subject(line), 1, '+', line));
         let mut lines: Vec<_> = gone.chain(come).collect();
@@ -65,6 +186,10 @@ fn in_words(before: &Pipeline, after: &Pipeline, text: &mut String) {
             let _ = writeln!(text, "{sign} {line}");
         }
     }
+}
+
+fn lines_of<'a>(sections: &'a Sections, title: &str) -> &'a [String] {
+    sections.iter().find(|(known, _)| known == title).map_or(&[], |(_, lines)| lines)
 }
 
 /// What a line is about: its text up to a colon.

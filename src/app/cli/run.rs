@@ -1,6 +1,7 @@
 //! `haldane run`: the service.
 
-pub(super) mod probe;
+pub(super) mod acting;
+mod probe;
 mod refusals;
 mod systemd;
 mod tidying;
@@ -22,6 +23,7 @@ use self::refusals::Refusals;
 use self::systemd::Notifier;
 use self::tidying::Tidying;
 use super::check::memory;
+use super::diff;
 use super::losses::{FailOnLosses, gate};
 use super::print;
 use crate::config::{self, KafkaConfig, Pipeline, Role};
@@ -32,12 +34,14 @@ use crate::kafka::Connection;
 use crate::kafka::keeping::Keeping;
 use crate::kafka::standalone::{self, RunOptions};
 use crate::kafka::summary::RunSummary;
+use crate::kafka::versions::{self, PipelineVersion};
 use crate::kafka::watch::{Audience, Keeper, RunObserver, StreamStanding};
 use crate::kafka::{judging, reader::ReadPortion, scanning};
 use crate::output::write_window_lines;
 use crate::scan::LaneCounts;
 use crate::serve::{Access, Listener, Server, Shared, Tls};
 use crate::summary::Spill;
+use crate::targets::Adapters;
 use crate::verdict::{Liveness, RolloutState};
 use crate::{batch::EventBatch, scan::StreamCounts};
 
@@ -52,6 +56,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 #[command(after_help = "Examples:
   haldane run -c pipelines/flights.yaml
   haldane run -c pipelines/flights.yaml --role scan
+  haldane run -c pipelines/fraud.yaml --role act    only carries decisions out: `haldane act` as a part of the service
+  haldane run -c pipelines/fraud.yaml --act         judges, and carries decisions out, in one process
   haldane run -c pipelines/flights.yaml --until-end --windows windows.jsonl
 
 Exit codes: 0 ended in good order; 2 mistake in the arguments or the pipeline file; 3 something else is missing, wrong or away, \
@@ -63,6 +69,10 @@ pub struct RunArgs {
     /// Which part of the work this process does; default: what the file says.
     #[arg(long, value_enum)]
     pub role: Option<Role>,
+    /// Carry decisions out, too, where the section `act` says; without it, whoever judges changes no share of traffic.
+    /// Of processes that stand by for each other one alone should have it: each would tell people.
+    #[arg(long, conflicts_with = "until_end")]
+    pub act: bool,
     /// Read up to the present ends of the topics, and stop there.
     #[arg(long)]
     pub until_end: bool,
@@ -85,14 +95,14 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let pipeline = config::load(&args.config)?;
     let kafka = pipeline.kafka.clone().ok_or_else(|| no_cluster(&args.config))?;
     let role = args.role.unwrap_or(kafka.role);
-    if args.until_end && role != Role::All {
-        return Err(
-            Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
-        );
+    check(args, role, &pipeline)?;
+    let acts = args.act || role == Role::Act;
+    let chosen = if acts { acting::chosen(&pipeline, &args.config, &[])? } else { Vec::new() };
+    if role == Role::Act {
+        return acting::serve(&pipeline, &kafka, &chosen, Some(args.listen.unwrap_or(pipeline.serve.listen)));
     }
-    if pipeline.memory.is_some() && role != Role::All {
-        return Err(Error::user("`memory` bounds a service in one process, not a scan or a judge that runs apart")
-            .hint("leave `memory` out, and bound what labels and revisions take: see `haldane check`"));
+    if role != Role::Scan && chosen.is_empty() && !pipeline.act.is_empty() {
+        tracing::info!("the section `act` is not carried out by this process: say --act, or start one with --role act");
     }
     let stop = stop_on_signal()?;
     let shared = Arc::new(Shared::new());
@@ -105,32 +115,66 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<()> {
     let server = listen(args, &pipeline).map(|address| Server::start(address, Arc::clone(&shared))).transpose()?;
     let probe = (!args.until_end).then(|| Probe::start(&kafka, &shared)).transpose()?;
     let _notifier = Notifier::start(&shared, &stop)?;
-    let patient = !args.until_end;
-    let kept = pipeline.store.as_ref().filter(|_| role != Role::Scan);
-    let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();
-    let store = patiently(patient, &stop, open_store).map_err(Error::elsewhere)?;
-    let connection = patiently(patient, &stop, || Connection::open(&kafka)).map_err(Error::elsewhere)?;
-    let (Some(store), Some(_)) = (store, connection) else { return report(out, &RunSummary::default(), args.fail_on) };
-    // It ends after the store's last flush.
-    let _tidying = kept.filter(|store| store.compact).map(Tidying::start).transpose()?;
-    let told = ServiceObserver {
-        listener: Listener::new(Arc::clone(&shared), &pipeline.plan),
-        windows: args.windows.as_deref().map(open).transpose()?,
-        store,
-        refusals: Refusals::default(),
-        bound: memory::bound(&pipeline)?,
-    };
-    #[cfg(feature = "query")]
-    kept.iter().try_for_each(|store| answer_queries(&store.url, &shared))?;
-    let _postgres = postgres(args, &pipeline, &shared);
-    let done = work(&pipeline, &kafka, (role, options(args)), Audience { keeper: &told, watch: &told }, &stop);
+    let listener = Listener::new(Arc::clone(&shared), &pipeline.plan);
+    let board = acting::board(&shared, &chosen);
+    let adapters = Adapters { chosen: &chosen, plan: &pipeline.plan, kafka: &kafka, watch: &board };
+    let done = adapters.beside(&stop, || judge(args, (&pipeline, &kafka, role), (&shared, listener), &stop));
     drop(probe);
     if let Some(server) = server {
         server.shutdown();
     }
+    report(out, &done?, args.fail_on)
+}
+
+/// All that is not carrying decisions out: reads, judges, keeps and answers, until the end.
+fn judge(
+    args: &RunArgs,
+    (pipeline, kafka, role): (&Pipeline, &KafkaConfig, Role),
+    (shared, listener): (&Arc<Shared>, Listener),
+    stop: &AtomicBool,
+) -> Result<RunSummary> {
+    let patient = !args.until_end;
+    let kept = pipeline.store.as_ref().filter(|_| role != Role::Scan);
+    let open_store = || kept.map(|store| Keeping::open(store, &pipeline.plan)).transpose();
+    let store = patiently(patient, stop, open_store).map_err(Error::elsewhere)?;
+    let connection = patiently(patient, stop, || Connection::open(kafka)).map_err(Error::elsewhere)?;
+    let (Some(store), Some(cluster)) = (store, connection) else { return Ok(RunSummary::default()) };
+    // It ends after the store's last flush.
+    let _tidying = kept.filter(|store| store.compact).map(Tidying::start).transpose()?;
+    let told = ServiceObserver {
+        listener,
+        cluster,
+        version: diff::version(&args.config, pipeline)?,
+        windows: args.windows.as_deref().map(open).transpose()?,
+        store,
+        refusals: Refusals::default(),
+        bound: memory::bound(pipeline)?,
+    };
+    #[cfg(feature = "query")]
+    kept.iter().try_for_each(|store| answer_queries(&store.url, shared))?;
+    let _postgres = postgres(args, pipeline, shared);
+    let audience = Audience { keeper: &told, watch: &told };
     // What stands in the arguments and the file was checked. Whatever else is wrong can be mended elsewhere, and a
     // restart helps then.
-    report(out, &done.map_err(Error::elsewhere)?, args.fail_on)
+    work(pipeline, kafka, (role, options(args)), audience, stop).map_err(Error::elsewhere)
+}
+
+/// What goes together.
+fn check(args: &RunArgs, role: Role, pipeline: &Pipeline) -> Result<()> {
+    if args.until_end && role != Role::All {
+        return Err(
+            Error::user("--until-end needs both parts in one process").hint("leave --role out, or say `--role all`")
+        );
+    }
+    if pipeline.memory.is_some() && !matches!(role, Role::All | Role::Act) {
+        return Err(Error::user("`memory` bounds a service in one process, not a scan or a judge that runs apart")
+            .hint("leave `memory` out, and bound what labels and revisions take: see `haldane check`"));
+    }
+    if args.act && role == Role::Scan {
+        return Err(Error::user("a process that scans carries nothing out")
+            .hint("say --act beside `--role all` or `--role judge`, or start another process with `--role act`"));
+    }
+    Ok(())
 }
 
 fn no_cluster(path: &Path) -> Error {
@@ -185,6 +229,8 @@ fn work(
         Role::All => standalone::run(&pipeline.plan, kafka, options, audience, stop),
         Role::Scan => scanning::run(&pipeline.plan, kafka, options, audience, stop),
         Role::Judge => judging::run(&pipeline.plan, kafka, options, audience, stop),
+        // Whoever only acts has gone its own way before.
+        Role::Act => Ok(RunSummary::default()),
     }
 }
 
@@ -253,6 +299,9 @@ fn open(path: &Path) -> Result<Mutex<BufWriter<File>>> {
 /// Tells the HTTP side and the file of windows.
 struct ServiceObserver {
     listener: Listener,
+    cluster: Connection,
+    /// What the file says.
+    version: PipelineVersion,
     windows: Option<Mutex<BufWriter<File>>>,
     store: Option<Keeping>,
     refusals: Refusals,
@@ -271,6 +320,10 @@ impl ServiceObserver {
 
 impl Keeper for ServiceObserver {
     fn taking_over(&self) -> Result<()> {
+        // Decisions do not wait for it.
+        if let Err(error) = versions::record(&self.cluster, &self.version) {
+            tracing::warn!(%error, "what the pipeline file says is not recorded");
+        }
         self.store.as_ref().map_or(Ok(()), Keeping::taking_over)
     }
 

@@ -18,7 +18,7 @@ pub struct SchemaArgs {
 }
 
 /// Name, what it describes, and text of every schema.
-const SCHEMAS: [(&str, &str, &str); 11] = [
+const SCHEMAS: [(&str, &str, &str); 12] = [
     ("pipeline", "pipeline files", include_str!("../../../schemas/pipeline.schema.json")),
     ("prediction", "predictions, as JSON records", include_str!("../../../schemas/prediction.schema.json")),
     ("feature", "feature events, as JSON records", include_str!("../../../schemas/feature.schema.json")),
@@ -41,6 +41,11 @@ const SCHEMAS: [(&str, &str, &str); 11] = [
         "liveness",
         "signs of life on the state topic, which leases rest on",
         include_str!("../../../schemas/liveness.schema.json"),
+    ),
+    (
+        "pipeline-version",
+        "what pipeline files said while they were in force, on the state topic",
+        include_str!("../../../schemas/pipeline-version.schema.json"),
     ),
 ];
 

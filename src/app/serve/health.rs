@@ -2,7 +2,7 @@
 //!
 //! A worker that hangs or died stops ticking; an orchestrator then restarts the process, which is always safe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub const REGISTRY: &str = "registry";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Joining, restoring, catching up: some log was not read near to its end yet.
+    /// Joining, restoring, catching up: some log was not read near to its end yet, or not by all who read it.
     Starting,
     /// Another process does the work, and this one waits to take over.
     Standby,
@@ -46,6 +46,8 @@ pub struct Health {
     phase: Mutex<Phase>,
     /// When each worker ticked last, counted from `born`.
     workers: Mutex<BTreeMap<String, Duration>>,
+    /// Who has yet to read what was there at the start.
+    behind: Mutex<BTreeSet<String>>,
     outages: Mutex<Outages>,
 }
 
@@ -62,7 +64,13 @@ impl Default for Health {
     fn default() -> Self {
         #[expect(clippy::disallowed_methods, reason = "silence is measured in wall time; no result depends on it")]
         let born = Instant::now();
-        Self { born, phase: Mutex::new(Phase::Starting), workers: Mutex::default(), outages: Mutex::default() }
+        Self {
+            born,
+            phase: Mutex::new(Phase::Starting),
+            workers: Mutex::default(),
+            behind: Mutex::default(),
+            outages: Mutex::default(),
+        }
     }
 }
 
@@ -89,6 +97,20 @@ impl Health {
     /// A worker has ended as it should.
     pub fn retire(&self, worker: &str) {
         lock(&self.workers).remove(worker);
+    }
+
+    /// The process is not ready before this part of it has caught up.
+    pub fn expect(&self, part: &str) {
+        lock(&self.behind).insert(part.to_owned());
+    }
+
+    /// A part has caught up; with the last of them a process that starts is ready.
+    pub fn caught_up(&self, part: &str) {
+        let mut behind = lock(&self.behind);
+        behind.remove(part);
+        if behind.is_empty() {
+            self.turn(Phase::Starting, Phase::Ready);
+        }
     }
 
     /// Something outside answers, or does not: for how long it has not.
@@ -205,6 +227,24 @@ mod tests {
         assert_eq!(dead(&health, 121_000), ["engine"], "it has been back for long");
         health.reached_at("store", false, second(130));
         assert_eq!(dead(&health, 131_000), ["engine"], "nobody waits for the store");
+    }
+
+    #[test]
+    fn a_process_is_ready_once_every_part_has_caught_up_and_again_after_it_stood_by() {
+        let health = Health::default();
+        health.expect("logs");
+        health.expect("target flags");
+        health.caught_up("target flags");
+        assert_eq!(health.phase(), Phase::Starting);
+        health.turn(Phase::Starting, Phase::Standby);
+        health.caught_up("logs");
+        assert_eq!(health.phase(), Phase::Standby, "another process does the work");
+        health.expect("logs");
+        health.turn(Phase::Standby, Phase::Starting);
+        health.caught_up("target flags");
+        assert_eq!(health.phase(), Phase::Starting);
+        health.caught_up("logs");
+        assert_eq!(health.phase(), Phase::Ready);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::health::{KAFKA, Phase, REGISTRY, SILENCE_MAX, WorkerSilence};
 use super::problem::ErrorResponse;
 use super::verdict::{VerdictQuery, VerdictResponse};
 use super::view::DECISIONS_MAX;
-use super::{Shared, View, commands, entrance, events, flagd, flagger, roles, runbooks, ui};
+use super::{Shared, View, commands, entrance, events, flagd, flagger, kayenta, roles, runbooks, ui};
 use crate::judge::WindowRow;
 use crate::serve::entrance::Caller;
 use crate::verdict::{Decision, RolloutState};
@@ -29,7 +29,7 @@ use crate::verdict::{Decision, RolloutState};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What can be asked for, for the index and the hint of a 404.
-pub(super) const ENDPOINTS: [&str; 16] = [
+pub(super) const ENDPOINTS: [&str; 17] = [
     "/ui",
     "/livez",
     "/readyz",
@@ -45,11 +45,15 @@ pub(super) const ENDPOINTS: [&str; 16] = [
     "/v1/flagd/{rollout}.json?model=&candidate=",
     "POST /v1/commands",
     "POST /v1/flagger/{hook}",
+    "/v1/kayenta/{canary, standalone_canary_analysis, judge, …}",
     "POST /v1/sql",
 ];
 
 /// The longest body of a request.
 const BODY_BYTES_MAX: usize = 65_536;
+
+/// The longest one that holds series of points: twenty metrics over a day of minutes.
+const SERIES_BYTES_MAX: usize = 1 << 20;
 
 /// Of a longer one so much is passed over: a client that is cut off while it writes does not see the answer.
 const PASSED_OVER_MAX: usize = 1 << 20;
@@ -76,6 +80,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/commands", post(commands::post))
         .route("/v1/flagger/{hook}", post(flagger::post))
         .route("/v1/flagd/{file}", get(flagd::get))
+        .nest("/v1/kayenta", kayenta::router())
         .merge(ui::router())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
@@ -108,19 +113,20 @@ async fn elsewhere(uri: Uri) -> ErrorResponse {
 /// Reads the body, within bounds of size and time, before anybody acts on the request.
 async fn whole_body(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
+    let limit = if head.uri.path() == "/v1/kayenta/judge" { SERIES_BYTES_MAX } else { BODY_BYTES_MAX };
     let mut parts = body.into_data_stream();
     let read = async {
         let (mut whole, mut n_bytes) = (Vec::new(), 0);
         while let Some(part) = parts.next().await {
             let part = part.map_err(|error| broken(&error))?;
             n_bytes += part.len();
-            if n_bytes <= BODY_BYTES_MAX {
+            if n_bytes <= limit {
                 whole.extend_from_slice(&part);
-            } else if n_bytes > PASSED_OVER_MAX {
+            } else if n_bytes > limit + PASSED_OVER_MAX {
                 break;
             }
         }
-        if n_bytes > BODY_BYTES_MAX { Err(too_long()) } else { Ok(whole) }
+        if n_bytes > limit { Err(too_long(limit)) } else { Ok(whole) }
     };
     match tokio::time::timeout(patience, read).await.unwrap_or_else(|_| Err(too_slow(patience))) {
         Ok(whole) => next.run(Request::from_parts(head, Body::from(whole))).await,
@@ -128,9 +134,9 @@ async fn whole_body(State(patience): State<Duration>, request: Request, next: Ne
     }
 }
 
-fn too_long() -> ErrorResponse {
+fn too_long(limit: usize) -> ErrorResponse {
     let hint = "shorten it: a command is a few hundred bytes, a query a few thousand";
-    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_BYTES_MAX} bytes"), hint)
+    ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {limit} bytes"), hint)
 }
 
 fn too_slow(patience: Duration) -> ErrorResponse {

@@ -16,6 +16,7 @@ mod flagger;
 pub mod health;
 pub mod history;
 mod http;
+mod kayenta;
 mod news;
 mod patient;
 #[cfg(feature = "pg")]

@@ -18,20 +18,20 @@ use crate::verdict::{Freshness, Liveness, Permission, RolloutState, State, Word,
 /// Rows behind the answer.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct RowCounts {
-    candidate: u64,
-    baseline: u64,
+    pub(super) candidate: u64,
+    pub(super) baseline: u64,
 }
 
 /// The whole answer. Every field is always there.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct VerdictResponse {
-    verdict: Word,
-    decision_id: String,
-    sequence: u64,
-    exposure_cap_pct: Option<f64>,
-    reason: String,
-    state: Option<State>,
-    n: RowCounts,
+    pub(super) verdict: Word,
+    pub(super) decision_id: String,
+    pub(super) sequence: u64,
+    pub(super) exposure_cap_pct: Option<f64>,
+    pub(super) reason: String,
+    pub(super) state: Option<State>,
+    pub(super) n: RowCounts,
 }
 
 impl VerdictResponse {

@@ -22,6 +22,9 @@ use crate::scan::LaneCounts;
 use crate::telemetry::Lag;
 use crate::verdict::{Command, CommandResult, Liveness, RolloutState};
 
+/// What must be read near to its end before a process is ready.
+const LOGS: &str = "logs";
+
 /// Shows on the HTTP side what the Kafka shell does.
 #[derive(Debug)]
 pub struct Listener {
@@ -36,6 +39,7 @@ impl Listener {
     #[must_use]
     pub fn new(shared: Arc<Shared>, plan: &Plan) -> Self {
         shared.follow(plan);
+        shared.health().expect(LOGS);
         Self { shared, shown: Mutex::default(), counted: Mutex::default() }
     }
 
@@ -104,6 +108,7 @@ impl RunObserver for Listener {
     }
 
     fn started(&self, rollouts: &[RolloutState]) {
+        self.shared.health().expect(LOGS);
         self.shared.health().turn(Phase::Standby, Phase::Starting);
         self.shared.telemetry().unread(0);
         self.shared.restore(rollouts);
@@ -118,7 +123,7 @@ impl RunObserver for Listener {
     }
 
     fn caught_up(&self) {
-        self.shared.health().turn(Phase::Starting, Phase::Ready);
+        self.shared.health().caught_up(LOGS);
     }
 
     fn judging(&self, liveness: &Liveness) {

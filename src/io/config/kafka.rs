@@ -86,13 +86,15 @@ pub enum OnGap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Both parts in one process, joined in memory.
+    /// Scan and judge in one process, joined in memory. Nothing is carried out.
     #[default]
     All,
     /// Stage 1: events to partial counts, on the partials topic. Scale it by partitions.
     Scan,
     /// Stage 2: partial counts to windows and decisions. One at a time is active.
     Judge,
+    /// Carries decisions out where the section `act` says, as `haldane act` does, and judges nothing.
+    Act,
 }
 
 impl Role {
@@ -103,6 +105,7 @@ impl Role {
             Self::All => "all",
             Self::Scan => "scan",
             Self::Judge => "judge",
+            Self::Act => "act",
         }
     }
 }

@@ -11,6 +11,7 @@ use super::intent::{self, Intent};
 use super::liveness;
 use super::ports::Incoming;
 use super::producer::OutgoingRecord;
+use super::versions::PipelineVersion;
 use crate::event::Micros;
 use crate::judge::WindowRow;
 use crate::verdict::{Command, CommandResult, Decision, Liveness, RolloutState};
@@ -29,6 +30,7 @@ const SCHEMA: &str = "haldane.schema";
 /// Schema of rollouts' states.
 const STATE_SCHEMA: &str = "urn:haldane:rollout-state:v2";
 const INTENT_SCHEMA: &str = "urn:haldane:intent:v1";
+const PIPELINE_SCHEMA: &str = "urn:haldane:pipeline-version:v1";
 const LIVENESS_SCHEMA: &str = "urn:haldane:liveness:v1";
 /// Schema of rows of judged windows.
 const WINDOW_SCHEMA: &str = "urn:haldane:window:v1";
@@ -168,6 +170,12 @@ impl Letter {
     #[must_use]
     pub fn liveness(liveness: &Liveness) -> Self {
         Self::plain(liveness::key(&liveness.rollout), Some(json(liveness)), LIVENESS_SCHEMA, liveness.at)
+    }
+
+    /// What a pipeline file says; the same text replaces it.
+    #[must_use]
+    pub fn pipeline(version: &PipelineVersion, recorded: Micros) -> Self {
+        Self::plain(version.key(), Some(json(version)), PIPELINE_SCHEMA, recorded)
     }
 
     /// A row of a judged window, keyed so that one partition holds a version's whole order.

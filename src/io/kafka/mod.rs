@@ -33,6 +33,7 @@ pub mod standalone;
 pub mod states;
 pub mod summary;
 pub mod topics;
+pub mod versions;
 pub mod watch;
 pub mod whole_topic;
 

@@ -11,7 +11,7 @@ use super::cloud_event::{DECISION, RESULT, body_of};
 use super::connection::Connection;
 use super::intent::{self, Intent};
 use super::ports::{Cluster, Incoming};
-use super::{liveness, whole_topic};
+use super::{liveness, versions, whole_topic};
 use crate::engine::Effects;
 use crate::error::{Error, Result};
 use crate::verdict::{CommandResult, Decision, Liveness, RolloutState, with_ended};
@@ -168,6 +168,8 @@ impl StateTopic {
         let key = message.key().unwrap_or_default();
         if let Some(of_state) = intent::of_state(key) {
             self.intents.take(of_state, message);
+        } else if versions::is_version(key) {
+            // Nothing that stands depends on it.
         } else if !key.starts_with(b"@") {
             self.states.take(key, message);
         } else if let Some(life) = liveness::read(message) {

@@ -1,10 +1,11 @@
 //! Where decisions are carried out: files, HTTP APIs, programs and git repositories that hold a share of traffic.
 //!
 //! What is to be done is worked out in the engine ([`crate::act`]). A kind of target is one file here, and one line in
-//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives them; [`notify`] tells people;
-//! [`watch`] says what they do.
+//! [`open`]: it can look and set, and knows nothing of decisions. [`acting`] drives one, [`Adapters`] all of a
+//! pipeline; [`notify`] tells people; [`watch`] says what they do.
 
 pub mod acting;
+mod adapters;
 pub(crate) mod client;
 pub(crate) mod exec;
 mod file;
@@ -16,6 +17,7 @@ mod share;
 pub mod watch;
 mod words;
 
+pub use adapters::{Adapters, Listens};
 pub use exec::ExecConfig;
 pub use file::FileConfig;
 pub use git::GitConfig;
