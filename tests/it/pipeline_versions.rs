@@ -69,8 +69,8 @@ fn decisions_tell_what_was_in_force_and_what_has_changed_since() {
     assert!(!said.contains("\nrules\n"), "{said}");
     // Of the plans the rule.
     let (code, said) = diff(&stage, &[&with_target[..20], &held_again]);
-    let head = format!("--- resume of v2 ({}), decided under the file ", &with_target[..20]);
-    assert!(code == 0 && said.starts_with(&head), "{said}");
+    let begins = format!("--- resume of v2 ({}), decided under the file ", &with_target[..20]);
+    assert!(code == 0 && said.starts_with(&begins), "{said}");
     assert!(said.contains("\nrules\n- errors: rollback when ") && said.contains("above 0.05"), "{said}");
     assert!(said.contains("  policy[errors].above: 0.1 → 0.05\n"), "{said}");
     // A plan has an id, too, and a file is what it says now.
@@ -84,7 +84,7 @@ fn decisions_tell_what_was_in_force_and_what_has_changed_since() {
     let (code, listed) = diff(&stage, &[]);
     assert_eq!((code, listed.lines().count()), (0, 3), "{listed}");
     let last = listed.lines().last().unwrap();
-    assert!(last.matches("T").count() == 2 && last.contains(", "), "{listed}");
+    assert!(last.matches('T').count() == 2 && last.contains(", "), "{listed}");
 
     let (code, said) = diff(&stage, &["b3:000000", &held]);
     assert!(code == 2 && said.contains("no decision of the log begins with `b3:000000`"), "{said}");

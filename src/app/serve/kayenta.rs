@@ -220,7 +220,8 @@ struct ScopePair {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Scope {
-    scope: Option<String>,
+    #[serde(rename = "scope")]
+    version: Option<String>,
     end: Option<String>,
     extended_scope_params: Option<BTreeMap<String, String>>,
 }
@@ -265,8 +266,8 @@ fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ErrorResponse> {
 impl CanaryRequest {
     fn scopes(self) -> Vec<Scopes> {
         let pair = |ScopePair { control, experiment }| Scopes {
-            control: control.scope.unwrap_or_default(),
-            candidate: experiment.scope.unwrap_or_default(),
+            control: control.version.unwrap_or_default(),
+            candidate: experiment.version.unwrap_or_default(),
             more: experiment.extended_scope_params.unwrap_or_default(),
             end: experiment.end,
         };
