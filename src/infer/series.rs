@@ -10,8 +10,8 @@
 //! **Source**: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52, 2024 (asymptotic form); the mixture's
 //! variance: Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021, section 3.5; `T`: Sokal, Monte Carlo Methods
 //! in Statistical Mechanics, 1989, section 3; its bias: Kendall, Biometrika 41, 1954. **Returns**: nothing with fewer
-//! than 30 pairs. **Assumes**: differences without a trend, whose correlation falls about geometrically. **Error**: that
-//! of the estimated variance; see the test. **Cost**: linear.
+//! than 30 pairs. **Assumes**: differences without a trend, whose correlation falls about geometrically. **Error**:
+//! that of the estimated variance; see the test. **Cost**: linear.
 
 use super::interval::Interval;
 
