@@ -5,7 +5,7 @@
 //! within `Z +- w`, `w^2 = V (V + s) / s ln((V + s) / (V alpha^2))`: a normal mixture of variance
 //! `s = T var(d) (2 ln(1 / alpha) + ln(2 ln(1 / alpha) + 1)) / 60`, narrowest for its level at sixty points.
 //! Neighbouring points resemble each other, so `T = (1 + rho) / (1 - rho)` points count as one, `rho` being the lag-1
-//! correlation of `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus its standard error `1 / sqrt(n)`.
+//! correlation of `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus two of its standard errors, `1 / sqrt(n)`.
 //!
 //! **Source**: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52, 2024 (asymptotic form); the mixture's
 //! variance: Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021, section 3.5; `T`: Sokal, Monte Carlo Methods
@@ -21,6 +21,9 @@ const PAIRS_MIN: usize = 30;
 /// Pairs at which the interval is narrowest for its level.
 /// Origin: choice; an hour of minutes, what canary analyses ask for.
 const PAIRS_BEST: f64 = 60.0;
+/// Standard errors by which the correlation may be more than it seems.
+/// Origin: simulation; with one, a correlation of 0.8 is told of twice as many healthy series as is promised.
+const UNSURE: f64 = 2.0;
 /// Beyond this there are no independent points to speak of.
 /// Origin: choice; 39 points are worth one there.
 const RHO_MAX: f64 = 0.95;
@@ -53,7 +56,7 @@ fn time(apart: &[f64], mean: f64, variance: f64) -> f64 {
     let n = apart.len() as f64;
     let neighbours = apart.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum::<f64>() / n;
     let rho = if variance > 0.0 { neighbours / variance } else { 0.0 };
-    let rho = (rho.max(0.0) + (1.0 + 4.0 * rho.max(0.0)) / n + 1.0 / n.sqrt()).min(RHO_MAX);
+    let rho = (rho.max(0.0) + (1.0 + 4.0 * rho.max(0.0)) / n + UNSURE / n.sqrt()).min(RHO_MAX);
     (1.0 + rho) / (1.0 - rho)
 }
 
@@ -81,19 +84,19 @@ mod tests {
             .any(|n| contrast_of_means(&all[..n], 1.0, alpha).is_some_and(|at| at.low > 0.0))
     }
 
-    /// Looked at 43 times over four hours of minutes, at 5 % on both sides together: 0, 5, 9 and 20 of 400 are told on
-    /// one side, where 10 are allowed; a correlation of 0.8 is known too badly from so few points.
+    /// Looked at 43 times over four hours of minutes, at 5 % on both sides together: 0, 0, 6 and 8 of 400 are told on
+    /// one side, where 10 are allowed.
     #[test]
     fn healthy_series_are_seldom_told_however_often_one_looks() {
         for kept in [0.0, 0.3, 0.6, 0.8] {
             let told = (0..400).filter(|&seed| is_above_at_some_look(&minutes(seed, 240, kept, 1.0), 0.05)).count();
-            assert!(told <= 20, "seeds 0..400, {kept} kept: {told} of 400");
+            assert!(told <= 10, "seeds 0..400, {kept} kept: {told} of 400");
         }
     }
 
     #[test]
     fn a_difference_of_a_deviation_is_told_within_an_hour() {
-        for (kept, at_least) in [(0.0, 180), (0.3, 120)] {
+        for (kept, at_least) in [(0.0, 165), (0.3, 85)] {
             let told = (0..200).filter(|&seed| is_above_at_some_look(&minutes(seed, 60, kept, 1.1), 0.05)).count();
             assert!(told >= at_least, "seeds 0..200, {kept} kept: {told} of 200");
         }

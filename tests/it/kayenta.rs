@@ -209,6 +209,19 @@ fn what_cannot_be_answered_is_refused_with_what_to_do() {
         let answer = served.kayenta("GET", &format!("/canary/{id}"), &Value::Null);
         assert!([400, 404].contains(&answer.status), "{id}: {}", answer.body);
     }
+    // An id that somebody made of times that there are not.
+    let id = served.argo_begins(HOUR);
+    let bytes = |id: &str| {
+        (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect::<Vec<u8>>()
+    };
+    let mut analysis: Value = serde_json::from_slice(&bytes(&id)).unwrap();
+    for (name, time) in [("begun", i64::MIN), ("begun", -1), ("until", i64::MAX)] {
+        let before = std::mem::replace(&mut analysis[name], json!(time));
+        let forged = analysis.to_string().bytes().fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+        let answer = served.kayenta("GET", &format!("/canary/{forged}"), &Value::Null);
+        assert_eq!(answer.status, 404, "{name} {time}: {}", answer.body);
+        analysis[name] = before;
+    }
     assert_eq!(served.get("/credentials")[0]["supportedTypes"][0], "METRICS_STORE");
     assert_eq!(served.kayenta("PUT", "/pipelines/7b7d/cancel", &json!("")).status, 200);
 }

@@ -36,6 +36,9 @@ const ID_BYTES_MAX: usize = 2_048;
 /// Minutes as microseconds.
 const MINUTE: Micros = 60_000_000;
 
+/// The latest time that an analysis may name: the end of the year 9999.
+const TIME_MAX: Micros = 253_402_300_799_999_999;
+
 /// What accounts, judge and groups are called.
 const NAME: &str = "haldane";
 
@@ -122,7 +125,9 @@ impl Analysis {
 
     fn of(id: &str) -> Option<Self> {
         let digits = id.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
-        serde_json::from_slice(&digits.collect::<Option<Vec<u8>>>()?).ok()
+        let analysis: Self = serde_json::from_slice(&digits.collect::<Option<Vec<u8>>>()?).ok()?;
+        let are_times = [analysis.begun, analysis.until].iter().all(|time| (0..=TIME_MAX).contains(time));
+        are_times.then_some(analysis)
     }
 
     fn question(&self) -> Result<VerdictQuery, ErrorResponse> {

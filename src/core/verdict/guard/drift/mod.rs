@@ -162,7 +162,7 @@ impl Guard for Drift {
             columns: columns(plan).filter(is_watched).collect(),
             references: reference.chain(days_ago).collect(),
             guard: guard.clone(),
-            of_a_day: u32::try_from(DAY / plan.time.every()).map_or(u32::MAX, |n| if n > 1 { n } else { 0 }),
+            of_a_day: of_a_day(plan),
             places: if plan.segments.is_empty() { 0 } else { guard.segments_max },
         }
     }
@@ -172,7 +172,10 @@ impl Guard for Drift {
             return Vec::new();
         }
         let tolerated = format!("drift: a column or score is further from the reference than a PSI of {}", guard.drift);
-        std::iter::once(tolerated).chain(never(plan, guard)).collect()
+        let first_day = "drift of all versions together: on the first day only of what is more than a deviation off";
+        let has_hours = of_a_day(plan) > 0 && !plan.columns.numeric.is_empty();
+        let first_day = Some(first_day.to_owned()).filter(|_| has_hours);
+        std::iter::once(tolerated).chain(first_day).chain(never(plan, guard)).collect()
     }
 
     fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
@@ -196,6 +199,11 @@ impl Guard for Drift {
     fn rule_world(&self, drifted: &Drifted, _: Option<Now<'_>>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         self.tell_world(drifted, scene, verdict);
     }
+}
+
+/// Windows that make a day; 0 where one does.
+fn of_a_day(plan: &Plan) -> u32 {
+    u32::try_from(DAY / plan.time.every()).map_or(u32::MAX, |n| if n > 1 { n } else { 0 })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
