@@ -5,8 +5,8 @@
 //! within `Z +- w`, `w^2 = V (V + s) / s ln((V + s) / (V alpha^2))`: a normal mixture of variance
 //! `s = T var(d) (2 ln(1 / alpha) + ln(2 ln(1 / alpha) + 1)) / 60`, narrowest for its level at sixty points.
 //! Neighbouring points resemble each other, so `T = (1 + rho) / (1 - rho)` points count as one, `rho` being the lag-1
-//! correlation of `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus two of its standard errors, `1 /
-//! sqrt(n)`.
+//! correlation of `d`, nothing below zero, less its bias `-(1 + 4 rho) / n` and plus two of its standard errors, each
+//! `1 / sqrt(n)`.
 //!
 //! **Source**: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Ann. Stat. 52, 2024 (asymptotic form); the mixture's
 //! variance: Howard, Ramdas, `McAuliffe` and Sekhon, Ann. Stat. 49, 2021, section 3.5; `T`: Sokal, Monte Carlo Methods
