@@ -31,6 +31,7 @@ impl Demo {
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         assert!(self.child.wait().unwrap().success(), "{errors}");
+        assert!(!errors.contains("failed"), "all that is decided is carried out, to the end: {errors}");
         lines
     }
 }

@@ -64,7 +64,7 @@ pub(super) trait TrafficControl {
 /// Sends the traffic at its pace, where the proxy sends it, until it ends or `stop` hangs up.
 pub(super) fn feed(
     address: &str,
-    (mut traffic, mut proxy): (DemoTraffic, Proxy),
+    (mut traffic, proxy): (DemoTraffic, &mut Proxy),
     stop: &Receiver<()>,
     course: &mut dyn TrafficControl,
 ) -> Result<()> {

@@ -10,7 +10,6 @@ use super::broker::TrafficControl;
 use super::now;
 use super::traffic::{FAULT_AT, RATE, START};
 use crate::event::{Micros, SECOND};
-use crate::plan::Signal;
 use crate::serve::Shared;
 use crate::targets::watch::{AdapterObserver, Event};
 use crate::verdict::AckStatus;
@@ -19,21 +18,13 @@ use crate::verdict::AckStatus;
 const DUE: Micros = 6 * SECOND;
 const WINDOW: Micros = 10 * SECOND;
 
-/// A decision that was carried out.
-#[derive(Debug, Clone)]
-pub(super) struct Obeyed {
-    pub(super) decision: String,
-    /// From its record on the control topic to the look that showed it.
-    pub(super) took: Micros,
-}
-
-/// What was carried out so far.
+/// How long each decision that was carried out took, from its record on the control topic to the look that showed it.
 #[derive(Debug, Default)]
-pub(super) struct Ears(Mutex<Vec<Obeyed>>);
+pub(super) struct Ears(Mutex<Vec<Micros>>);
 
 impl Ears {
     /// In their order.
-    pub(super) fn obeyed(&self) -> Vec<Obeyed> {
+    pub(super) fn took(&self) -> Vec<Micros> {
         // A panic elsewhere leaves the list whole: it is changed by single calls only.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -44,8 +35,7 @@ impl AdapterObserver for Ears {
         if let Event::Said { ack, contained } = event
             && ack.status == AckStatus::Applied
         {
-            let obeyed = Obeyed { decision: ack.decision.clone(), took: contained.unwrap_or_default() };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(obeyed);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(contained.unwrap_or_default());
         }
     }
 }
@@ -90,18 +80,15 @@ impl<'a> TrafficFollower<'a> {
         ends.map(stretch).collect()
     }
 
-    /// Whether what was decided of windows up to a time is carried out.
+    /// Whether what was decided of windows up to a time is carried out, and the engine knows: what it tells of the
+    /// next window depends on that.
     fn is_settled(&mut self, upto: Micros) -> bool {
         if self.shared.judged().upto < upto {
             return false;
         }
-        let obeyed = self.ears.obeyed();
-        let decisions = self.shared.decisions();
-        let settled = decisions
-            .iter()
-            .filter(|one| matches!(one.action, Signal::Contain | Signal::Rollback))
-            .all(|one| obeyed.iter().any(|done| done.decision == one.id));
-        if settled && obeyed.len() > self.changes.len() {
+        let mut effects = self.shared.rollouts().into_iter().filter_map(|rollout| rollout.effect);
+        let settled = effects.all(|effect| effect.acked);
+        if settled && self.ears.took().len() > self.changes.len() {
             self.changes.push(self.canary.len());
         }
         settled

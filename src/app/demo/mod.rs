@@ -95,14 +95,14 @@ struct DemoSetup {
 
 impl DemoSetup {
     /// Runs service, adapter and traffic beside each other until the last window is judged.
-    fn perform(&self, proxy: Proxy, teller: &mut DemoOutput<'_>) -> Result<()> {
+    fn perform(&self, mut proxy: Proxy, teller: &mut DemoOutput<'_>) -> Result<()> {
         let control = Control::open(&self.settings)?;
         let listener = Listener::new(Arc::clone(&self.shared), &self.plan);
         let (stop, fault, ears) = (AtomicBool::new(false), OnceLock::new(), Ears::default());
         let (hang_up, stopped) = mpsc::channel();
         let begun = now();
         thread::scope(|scope| {
-            let (stop, fault, ears) = (&stop, &fault, &ears);
+            let (stop, fault, ears, proxy) = (&stop, &fault, &ears, &mut proxy);
             let options = standalone::RunOptions { alone: false, ..standalone::RunOptions::default() };
             let service = scope.spawn(move || {
                 standalone::run(&self.plan, &self.settings, options, Audience::watching(&listener), stop)
@@ -127,7 +127,7 @@ impl DemoSetup {
             show.until(|told| told >= summary.decisions)?;
             let windows = self.shared.judged().windows;
             let run = RunTotals { events: summary.events, rejects: summary.rejects, windows, took };
-            show.teller.conclude(&run, &stretches, &ears.obeyed())
+            show.teller.conclude(&run, &stretches, &ears.took())
         })
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::hold::{Obeyed, Stretch};
+use super::hold::Stretch;
 use super::traffic::{CANARY_SHARE, FAULT_AT, LENGTH, PARTITIONS, RATE};
 use crate::cli::print;
 use crate::error::Result;
@@ -67,7 +67,7 @@ impl<'a> DemoOutput<'a> {
     }
 
     /// Says how it went.
-    pub(super) fn conclude(&mut self, run: &RunTotals, stretches: &[Stretch], obeyed: &[Obeyed]) -> Result<()> {
+    pub(super) fn conclude(&mut self, run: &RunTotals, stretches: &[Stretch], carried_out: &[Micros]) -> Result<()> {
         let seconds = run.took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = run.events as f64 / seconds;
@@ -87,8 +87,8 @@ impl<'a> DemoOutput<'a> {
             )
             .expect("a string takes all text");
         }
-        if let Some(took) = obeyed.iter().map(|one| one.took).max() {
-            let (n, wall_s) = (obeyed.len(), Duration::from_micros(took.max(0).unsigned_abs()).as_secs_f64());
+        if let Some(took) = carried_out.iter().max() {
+            let (n, wall_s) = (carried_out.len(), Duration::from_micros((*took).max(0).unsigned_abs()).as_secs_f64());
             write!(
                 text,
                 "\nFrom a decision on its topic to the share in the file: {wall_s:.2} s here at most, of {n}."

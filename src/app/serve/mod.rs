@@ -55,7 +55,7 @@ use crate::judge::WindowRow;
 use crate::kafka::clock::wall_clock;
 use crate::plan::Plan;
 use crate::telemetry::Telemetry;
-use crate::verdict::{CommandResult, Decision, Liveness, RolloutState};
+use crate::verdict::{CommandResult, Liveness, RolloutState};
 
 /// What the engine's threads tell and the server shows.
 #[derive(Debug, Default)]
@@ -239,10 +239,10 @@ impl Shared {
         self.write().provisional(rows);
     }
 
-    /// The last decisions, newest first.
+    /// Every rollout as it stands.
     #[must_use]
-    pub fn decisions(&self) -> Vec<Decision> {
-        self.read().decisions().cloned().collect()
+    pub fn rollouts(&self) -> Vec<RolloutState> {
+        self.read().states().cloned().collect()
     }
 
     /// How far windows have been judged.
