@@ -103,7 +103,7 @@ fn sizes(events_max: u64) {
         traffic.categorical[0].add_unseen(&format!("category {}", random.bits() % 12), 1);
         labelled.update(
             quality,
-            Labelled { score, label: f64::from(u8::from(value > 0.0)), predicted: true, entity: None },
+            Labelled { score, label: f64::from(u8::from(value > 0.0)), predicted: true, entity: None, classes: None },
         );
         if [3, 30, 300, 3_000, 30_000, 300_000].contains(&n) {
             let line = |name: &str, open: usize, sealed: usize| println!("{n:>10} {name:>17}{open:>12}{sealed:>12}");

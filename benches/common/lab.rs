@@ -67,6 +67,8 @@ pub(crate) struct Rows {
     /// Place in [`GROUPS`] and 1 for a positive answer, of every row or of none.
     pub(crate) groups: Vec<i32>,
     pub(crate) positive: Vec<i32>,
+    /// The class of every row and the one that was answered, where there are several.
+    pub(crate) classes: Vec<[usize; 2]>,
 }
 
 /// Names of groups.
@@ -124,11 +126,15 @@ impl Lab {
             segments: (!rows.groups.is_empty()).then(|| texts(rows.groups, &GROUPS)).into_iter().collect(),
             numeric: rows.numbers.into_iter().map(known).collect(),
             categorical: Vec::new(),
-            predicted: if rows.positive.is_empty() { absent(n) } else { texts(rows.positive, &["0", "1"]) },
+            predicted: match (rows.positive.is_empty(), rows.classes.is_empty()) {
+                (true, true) => absent(n),
+                (false, _) => texts(rows.positive, &["0", "1"]),
+                (_, false) => classes(&rows.classes, 1),
+            },
             status: Int16Array::from(rows.status),
             failed: BooleanArray::new_null(n),
             label: Float64Array::new_null(n),
-            label_class: absent(n),
+            label_class: if rows.classes.is_empty() { absent(n) } else { classes(&rows.classes, 0) },
             exposure: Float64Array::new_null(n),
             further: None,
             refused: Vec::new(),
@@ -154,6 +160,12 @@ fn scattered(n: u64) -> u64 {
 
 fn texts(codes: Vec<i32>, names: &[&str]) -> TextArray {
     TextArray::new(Int32Array::from(codes), Arc::new(StringArray::from(names.to_vec())))
+}
+
+/// Names of classes: those of the truth, or of what was answered.
+fn classes(pairs: &[[usize; 2]], which: usize) -> TextArray {
+    let names: Vec<String> = pairs.iter().map(|pair| format!("c{:03}", pair[which])).collect();
+    names.iter().map(|name| Some(name.as_str())).collect()
 }
 
 fn constant(text: &str, n: usize) -> TextArray {

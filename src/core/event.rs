@@ -1,5 +1,6 @@
 //! What can happen: the four kinds of events, their identity, and why an event may be refused.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -76,10 +77,16 @@ pub fn row_id(record: u64, row: u32) -> u64 {
 /// tell apart.
 #[must_use]
 pub fn class_hash(class: &str) -> u64 {
+    stable_hash(class_name(class).as_bytes())
+}
+
+/// The name of a class, as it is told from others: see [`class_hash`].
+#[must_use]
+pub fn class_name(class: &str) -> Cow<'_, str> {
     if class.chars().nth(1).is_some() && class.chars().any(char::is_uppercase) {
-        stable_hash(class.to_lowercase().as_bytes())
+        Cow::Owned(class.to_lowercase())
     } else {
-        stable_hash(class.as_bytes())
+        Cow::Borrowed(class)
     }
 }
 

@@ -340,7 +340,7 @@ impl<'c> Cells<'c> {
         };
         let in_range = plan.task == Task::Regression || (0.0..=1.0).contains(&score);
         let positive = predicted.map_or(score >= plan.threshold, |predicted| predicted == "1");
-        in_range.then_some(Labelled { score, label, predicted: positive, entity: None })
+        in_range.then_some(Labelled { score, label, predicted: positive, entity: None, classes: None })
     }
 }
 

@@ -52,6 +52,9 @@ pub struct GuardPlan {
     /// Rates of which groups must not be farther apart than they are with the baseline version.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fairness: Vec<Fairness>,
+    /// Several classes: how many times as often it may miss one of them, or be wrong where it answers with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<f64>,
     /// Measures that it must not be worse in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measures: Vec<MeasurePlan>,
@@ -201,6 +204,7 @@ impl Default for GuardPlan {
             slo: SloPlan::default(),
             success: Vec::new(),
             fairness: Vec::new(),
+            classes: None,
             measures: Vec::new(),
         }
     }

@@ -15,19 +15,21 @@ use crate::event::{Micros, Poison};
 use crate::format::Version;
 use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
-use crate::summary::{MeasureSummary, Quality, Tails, Traffic};
+use crate::summary::{Classes, MeasureSummary, Quality, Tails, Traffic};
 use crate::time::Clock;
 
 /// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
-/// one, of the account of a stream the third, with measures the fourth, and of corrected labels the fifth: what came
-/// after the first stands after all else.
-const FRAME_VERSIONS: RangeInclusive<u8> = 3..=7;
+/// one, of the account of a stream the third, with measures the fourth, of corrected labels the fifth, and of labels by
+/// class the sixth: what came after the first stands after all else.
+const FRAME_VERSIONS: RangeInclusive<u8> = 3..=8;
 /// The version of frames with the account of a stream.
 const WITH_ACCOUNTS: u8 = 5;
 /// The version of frames with measures.
 const WITH_MEASURES: u8 = 6;
 /// The version of frames with corrected labels.
 const WITH_CORRECTIONS: u8 = 7;
+/// The version of frames with labels by class.
+const WITH_CLASSES: u8 = 8;
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -309,6 +311,7 @@ impl Frame {
     pub fn encode(&self) -> Vec<u8> {
         let far = Far::of(self);
         let version = match (self, &far) {
+            (_, Some(Far::Classes(..))) => WITH_CLASSES,
             (Self::Partial(partial), _) if matches!(partial.body, Body::QualityCorrected(_)) => WITH_CORRECTIONS,
             (_, Some(Far::Measures(..))) => WITH_MEASURES,
             (_, Some(Far::Paces(_))) => WITH_ACCOUNTS,
@@ -364,6 +367,8 @@ enum Far {
     Paces(Vec<Pace>),
     /// By numeric column, and by measure.
     Measures(Vec<(u32, Tails<u64>)>, Vec<MeasureSummary>),
+    /// Of labelled predictions, and by class.
+    Classes(Tails<ReliabilityBin>, Classes),
 }
 
 impl Far {
@@ -386,6 +391,9 @@ impl Far {
                 (!far.is_empty()).then_some(Self::Numbers(far))
             }
             Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
+                if !quality.classes.is_empty() {
+                    return Some(Self::Classes(quality.tails.clone(), quality.classes.clone()));
+                }
                 (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
             }
             Body::Exposure(_) | Body::Intake(_) => None,
@@ -412,6 +420,10 @@ impl Far {
                 Self::Labels(tails),
                 Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality),
             ) => quality.tails = tails,
+            (
+                Self::Classes(tails, classes),
+                Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality),
+            ) => (quality.tails, quality.classes) = (tails, classes),
             _ => return None,
         }
         Some(())
@@ -506,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn corrected_labels_are_sent_as_the_newest_version() {
+    fn corrected_labels_are_sent_as_their_version() {
         let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
         let (inputs, mut labels) = (Inputs::of(0), Quality { n: 3, ..Quality::default() });
         let frame = |labels: &Quality| {
@@ -523,6 +535,26 @@ mod tests {
         }
         let cut_short = &frame(&labels).encode()[..frame(&labels).encode().len() - 1];
         assert_eq!(Frame::decode(cut_short).expect_err("damaged").fault(), Fault::External);
+    }
+
+    #[test]
+    fn labels_by_class_are_sent_as_the_newest_version() {
+        let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
+        let mut labels = Quality { n: 2, ..Quality::default() };
+        labels.classes.count("cat", "dog");
+        labels.classes.count("cat", "cat");
+        labels.tails.above.add(7.5, &ReliabilityBin { n: 1, ..ReliabilityBin::default() });
+        for body in [Body::QualityInTime, Body::QualityLate, Body::QualityCorrected].map(|body| body(labels.clone())) {
+            let (group, inputs) = (group.clone(), Inputs::of(0));
+            let partial = Partial { lane: 0, source: 1, pane: 0, group, upto: 0, body, inputs };
+            let (frame, bytes) = {
+                let frame = Frame::Partial(Box::new(partial));
+                (frame.clone(), frame.encode())
+            };
+            assert_eq!(bytes[0], 8);
+            assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
+            assert_eq!(Frame::decode(&bytes[..bytes.len() - 1]).expect_err("damaged").fault(), Fault::External);
+        }
     }
 
     #[test]
@@ -554,7 +586,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(8, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(9, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::Array;
+use arrow_array::cast::AsArray;
 
-use crate::batch::EventBatch;
+use crate::batch::{EventBatch, TextArray};
 use crate::event::{Micros, class_hash};
 use crate::plan::{ColumnRole, Corrections, Plan, QualityPlan, Task};
 use crate::scan::assign::CellRows;
+use crate::scan::classes::ClassNames;
 use crate::scan::complete::PaneContent;
 use crate::scan::fates::LabelCounts;
 use crate::scan::frame::{GroupKey, Inputs};
@@ -36,13 +38,19 @@ const BURST_PARTS: usize = 100;
 pub(crate) struct LabelledRows {
     sealed: Option<Sealed<Quality>>,
     rows: Vec<Labelled>,
+    /// Names of the classes of `rows`, of tasks that have some.
+    names: Option<Arc<ClassNames>>,
 }
 
 impl LabelledRows {
-    fn push(&mut self, plan: &QualityPlan, row: Labelled) {
+    /// Takes a row. Names of classes only grow, so those of earlier rows are among them.
+    fn push(&mut self, plan: &QualityPlan, row: Labelled, names: &Arc<ClassNames>) {
         self.rows.push(row);
+        if row.classes.is_some() {
+            self.names = Some(Arc::clone(names));
+        }
         if self.rows.len() >= ROWS_MAX {
-            *self = self.sealed(plan);
+            self.seal(plan);
         }
     }
 
@@ -54,29 +62,39 @@ impl LabelledRows {
     pub(crate) fn open(&self, plan: &QualityPlan) -> Quality {
         let mut open = Quality::new(plan);
         self.sealed.iter().for_each(|sealed| sealed.add_to(&mut open));
-        self.rows.iter().for_each(|row| open.update(plan, *row));
+        for row in &self.rows {
+            open.update(plan, *row);
+            if let Some((names, pair)) = self.names.as_ref().zip(row.classes) {
+                open.classes.count(names.name(pair.truth), names.name(pair.answer));
+            }
+        }
         open
     }
 
     /// The same, with nothing that waits.
-    fn sealed(&self, plan: &QualityPlan) -> Self {
-        Self { sealed: Some(Sealed::new(&self.open(plan))), rows: Vec::new() }
+    fn seal(&mut self, plan: &QualityPlan) {
+        *self = Self::of(&self.open(plan));
+    }
+
+    fn of(open: &Quality) -> Self {
+        Self { sealed: Some(Sealed::new(open)), rows: Vec::new(), names: None }
     }
 
     fn merge(&mut self, plan: &QualityPlan, other: &Self) {
         if let Some(sealed) = &other.sealed {
             let mut open = self.open(plan);
             sealed.add_to(&mut open);
-            *self = Self { sealed: Some(Sealed::new(&open)), rows: Vec::new() };
+            *self = Self::of(&open);
         }
-        other.rows.iter().for_each(|row| self.push(plan, *row));
+        let names = other.names.clone().unwrap_or_default();
+        other.rows.iter().for_each(|row| self.push(plan, *row, &names));
     }
 
     /// Seals what waits, and moves it to disk.
     fn put_away(&mut self, plan: &QualityPlan, spill: &Arc<dyn Spill>) -> usize {
         let before = self.bytes();
         if !self.rows.is_empty() {
-            *self = self.sealed(plan);
+            self.seal(plan);
         }
         if let Some(sealed) = &mut self.sealed {
             sealed.put_away(spill);
@@ -124,6 +142,8 @@ pub(crate) struct QualityPane {
     newest: Newest,
     /// Of the labels that came in time, and of those that came late.
     inputs: [Inputs; 2],
+    /// Names of the classes of what is kept of it.
+    names: Arc<ClassNames>,
 }
 
 /// A pane that predictions come to: where it starts, how the join calls it, and its limit.
@@ -152,6 +172,8 @@ pub(crate) struct Labels {
     id_limit: u64,
     /// How many labels may wait for their prediction.
     waiting_max: usize,
+    /// Names of the classes that were met.
+    classes: Arc<ClassNames>,
 }
 
 impl Labels {
@@ -173,6 +195,16 @@ impl Labels {
             followed: BTreeMap::new(),
             id_limit,
             waiting_max: quality.pending_max,
+            classes: Arc::default(),
+        }
+    }
+
+    /// Takes in the names of classes that a batch holds.
+    pub(crate) fn meet(&mut self, classes: &TextArray) {
+        for class in classes.values().as_string::<i32>().iter().flatten() {
+            if self.classes.lacks(class) {
+                Arc::make_mut(&mut self.classes).learn(class);
+            }
         }
     }
 
@@ -182,6 +214,9 @@ impl Labels {
         let scores = plan.columns.index_of(ColumnRole::Score).and_then(|column| batch.numeric.get(column));
         let predicted = PerEntry::of(&batch.predicted, |name| class_of(quality.task, name));
         let classes = PerEntry::of(&batch.label_class, class_hash);
+        if quality.task == Task::Multiclass {
+            [&batch.predicted, &batch.label_class].into_iter().for_each(|classes| self.meet(classes));
+        }
         let id_limit = self.id_limit;
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
@@ -294,7 +329,12 @@ impl Labels {
             self.counts.expired += 1;
             return;
         }
-        let (row, is_open) = (labelled(quality.task, stub, label), start >= self.closed_upto);
+        let classes = self.classes.pair(label.class, stub.predicted);
+        if classes.is_some() && !Arc::ptr_eq(&pane.names, &self.classes) {
+            pane.names = Arc::clone(&self.classes);
+        }
+        let row = Labelled { classes, ..labelled(quality.task, stub, label) };
+        let is_open = start >= self.closed_upto;
         let ArrivedLabel { event_time: known_at, offset, .. } = label;
         let joined = Joined { slot: stub.slot, is_late: age > quality.wait, known_at, offset, row };
         match id {
@@ -407,7 +447,7 @@ impl Labels {
 impl QualityPane {
     fn new(limit: u64) -> Self {
         let (groups, joined, newest, inputs) = (Groups::new(), Vec::new(), Newest::default(), [Inputs::NONE; 2]);
-        Self { groups, in_time_sent: false, limit, joined, newest, inputs }
+        Self { groups, in_time_sent: false, limit, joined, newest, inputs, names: Arc::default() }
     }
 
     /// Counts a labelled prediction, whose label may have come in a record of its own.
@@ -416,7 +456,7 @@ impl QualityPane {
         let inputs = &mut self.inputs[usize::from(is_late)];
         *inputs = inputs.and(if has_record { Inputs::of(offset) } else { Inputs::NONE });
         let cell = self.groups.cell(slot as usize);
-        if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row);
+        if is_late { &mut cell.late } else { &mut cell.in_time }.push(plan, row, &self.names);
     }
 
     /// Takes out what is complete: labels in time, and with the pane all others. Where the last label counts, labels of
@@ -473,11 +513,11 @@ fn class_of(task: Task, name: &str) -> u64 {
 fn labelled(task: Task, stub: Stub, label: ArrivedLabel) -> Labelled {
     let (score, entity) = (stub.score, stub.entity());
     match task {
-        Task::Binary => Labelled { score, label: label.value, predicted: stub.predicted == 1, entity },
-        Task::Regression => Labelled { score, label: label.value, predicted: false, entity },
+        Task::Binary => Labelled { score, label: label.value, predicted: stub.predicted == 1, entity, classes: None },
+        Task::Regression => Labelled { score, label: label.value, predicted: false, entity, classes: None },
         Task::Multiclass => {
             let right = stub.predicted == label.class;
-            Labelled { score, label: f64::from(u8::from(right)), predicted: true, entity }
+            Labelled { score, label: f64::from(u8::from(right)), predicted: true, entity, classes: None }
         }
     }
 }

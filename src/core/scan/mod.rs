@@ -1,6 +1,7 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
 mod assign;
+mod classes;
 mod complete;
 pub mod dedup;
 mod fates;

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn label(known_at: Micros, is_late: bool) -> Joined {
-        let row = Labelled { score: 0.5, label: 1.0, predicted: true, entity: None };
+        let row = Labelled { score: 0.5, label: 1.0, predicted: true, entity: None, classes: None };
         Joined { slot: 0, is_late, known_at, offset: 10 * known_at, row }
     }
 

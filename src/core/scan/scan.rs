@@ -216,6 +216,9 @@ impl Scan {
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let task = plan.quality.as_ref().map(|quality| quality.task);
         let classes = PerEntry::of(&batch.label_class, class_hash);
+        if task == Some(Task::Multiclass) {
+            labels.meet(&batch.label_class);
+        }
         let clock_before = stream.clock.clone();
         for row in 0..batch.len() {
             let broker_time = batch.broker_time.value(row);

@@ -6,6 +6,7 @@
 
 pub mod amounts;
 pub mod category;
+pub mod classes;
 pub mod entity;
 pub mod fixed;
 pub mod histogram;
@@ -23,6 +24,7 @@ pub mod traffic;
 
 pub use amounts::{Amounts, Clip, MeasureSummary};
 pub use category::Category;
+pub use classes::Classes;
 pub use fixed::Fixed;
 pub use histogram::Histogram;
 pub use latency::Latency;

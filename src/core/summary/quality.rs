@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{QualityPlan, Task};
+use crate::summary::classes::{ClassPair, Classes};
 use crate::summary::entity::{self, Answered, EntityBuckets};
 use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::tail::CellCount;
@@ -24,6 +25,8 @@ pub struct Labelled {
     pub predicted: bool,
     /// Bucket of whoever asked, where known.
     pub entity: Option<u8>,
+    /// Multiclass: both classes, where their names are known. A summary is told of them by their names.
+    pub classes: Option<ClassPair>,
 }
 
 /// One score bin: how many, what they promised, what came true.
@@ -75,6 +78,9 @@ pub struct Quality {
     /// earlier release has counted has none.
     #[serde(skip)]
     pub tails: Tails<ReliabilityBin>,
+    /// Multiclass: by class. Sent and stored as tails are.
+    #[serde(skip)]
+    pub classes: Classes,
 }
 
 impl Quality {
@@ -150,14 +156,15 @@ impl Quality {
         self.spiegelhalter_var.add(tilt * tilt * score * (1.0 - score));
     }
 
-    /// It as it is stored: what is beyond the reach of edges comes after all else, if there is any.
+    /// It as it is stored: what is beyond the reach of edges comes after all else, if there is any, and then classes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let bytes = postcard::to_stdvec(self).expect("a summary always encodes");
-        if self.tails.is_empty() {
-            return bytes;
+        match (self.tails.is_empty(), self.classes.is_empty()) {
+            (true, true) => bytes,
+            (false, true) => postcard::to_extend(&self.tails, bytes).expect("tails always encode"),
+            (_, false) => postcard::to_extend(&(&self.tails, &self.classes), bytes).expect("classes always encode"),
         }
-        postcard::to_extend(&self.tails, bytes).expect("tails always encode")
     }
 
     /// It as it was stored.
@@ -166,8 +173,9 @@ impl Quality {
     /// When the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, postcard::Error> {
         let (quality, rest) = postcard::take_from_bytes::<Self>(bytes)?;
-        let tails = if rest.is_empty() { Tails::default() } else { postcard::from_bytes(rest)? };
-        Ok(Self { tails, ..quality })
+        let (tails, rest) = if rest.is_empty() { Default::default() } else { postcard::take_from_bytes(rest)? };
+        let classes = if rest.is_empty() { Classes::default() } else { postcard::from_bytes(rest)? };
+        Ok(Self { tails, classes, ..quality })
     }
 
     /// How many bytes it takes, about.
@@ -179,6 +187,7 @@ impl Quality {
             + size_of_val(&*self.entities)
             + self.sizes.bytes()
             + self.tails.bytes()
+            + self.classes.bytes()
     }
 
     /// Adds another summary of the same plan.
@@ -199,6 +208,7 @@ impl Quality {
         self.spiegelhalter_var.merge(other.spiegelhalter_var);
         entity::merge(&mut self.entities, &other.entities, Answered::merge);
         self.tails.merge(&other.tails);
+        self.classes.merge(&other.classes);
     }
 }
 
@@ -271,6 +281,7 @@ impl Seal for Quality {
         self.sizes.seal(out);
         entity::seal(&self.entities, out);
         self.tails.seal(out);
+        self.classes.seal(out);
     }
 
     fn add_sealed(&mut self, from: &mut Reader<'_>) {
@@ -284,6 +295,7 @@ impl Seal for Quality {
         self.sizes.add_sealed(from);
         entity::add_sealed(&mut self.entities, from);
         self.tails.add_sealed(from);
+        self.classes.add_sealed(from);
     }
 }
 

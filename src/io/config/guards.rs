@@ -12,6 +12,8 @@ use crate::plan::{Achievement, Fairness, GroupRate, GuardPlan, SloPlan, Success}
 const PLANNED_MAX: u64 = 1_000_000;
 /// Two points; differences that are smaller are seldom looked at.
 const FAIRNESS_MARGIN: f64 = 0.02;
+/// As for failures.
+pub(crate) const CLASSES_MARGIN: f64 = 1.2;
 /// Indexes of this size say that nothing is tested.
 const INDEX_MAX: f64 = 10.0;
 
@@ -66,6 +68,9 @@ pub(crate) struct GuardSection {
     /// Groups of requests that must not be treated less alike than by the baseline version. Default: none.
     #[serde(default)]
     fairness: Vec<FairnessSection>,
+    /// Multiclass: how many times as often the candidate may miss one of the classes, or be wrong where it answers with
+    /// it, each class by itself, once labels are known. Default: 1.2.
+    classes: Option<At<Margin>>,
 }
 
 /// Groups of requests, and the rate that they are compared by.
@@ -166,6 +171,7 @@ impl GuardSection {
             slo: self.slo.as_ref().map_or(default.slo, |slo| slo.resolve(problems)),
             success: self.success.iter().map(|success| success.value.resolve()).collect(),
             fairness: self.fairness.iter().map(FairnessSection::resolve).collect(),
+            classes: self.classes.map(|margin| margin.value.0),
             measures: Vec::new(),
         }
     }
@@ -203,6 +209,15 @@ impl GuardSection {
                     .add(*spot, format!("`{metric}` cannot be shown here"))
                     .help(format!("it needs {lack}; add that, or drop it from `success`"));
             }
+        }
+    }
+
+    /// Tells of classes where there are none, or no labels of them.
+    pub(crate) fn check_classes(&self, have_labels: bool, problems: &mut Problems) {
+        if let Some(margin) = self.classes.filter(|_| !have_labels) {
+            problems
+                .add(margin.spot, "`classes` compares the classes of labelled predictions, and there are none")
+                .help("it needs `task: multiclass` and labels; drop `classes` where there are two classes or none");
         }
     }
 

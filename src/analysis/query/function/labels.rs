@@ -121,7 +121,7 @@ impl Judging {
         if !is_score {
             return Err(unfit(format!("{name}(score, label): {score} is no score")));
         }
-        let row = Labelled { score, label: truth, predicted: score >= THRESHOLD, entity: None };
+        let row = Labelled { score, label: truth, predicted: score >= THRESHOLD, entity: None, classes: None };
         self.quality.update(&self.plan, row);
         Ok(())
     }

@@ -393,7 +393,7 @@ fn labelled(quality: &QualityPlan, n: u64) -> Quality {
     for i in 0..n.min(EVENTS_MAX) {
         let score = unit(i);
         let label = if quality.task == Task::Regression { unit(i + 7) } else { f64::from(u8::from(i % 3 == 0)) };
-        open.update(quality, Labelled { score, label, predicted: score > 0.5, entity: None });
+        open.update(quality, Labelled { score, label, predicted: score > 0.5, entity: None, classes: None });
     }
     open
 }

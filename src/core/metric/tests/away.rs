@@ -284,5 +284,5 @@ fn labels_are_judged_where_their_scores_are() {
 }
 
 fn label(score: f64, coin: f64) -> Labelled {
-    Labelled { score, label: f64::from(u8::from(coin < 1.5 * score)), predicted: false, entity: None }
+    Labelled { score, label: f64::from(u8::from(coin < 1.5 * score)), predicted: false, entity: None, classes: None }
 }

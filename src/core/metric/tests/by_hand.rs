@@ -86,7 +86,7 @@ fn regression() {
     let plan = quality_plan(Task::Regression, Edges::new(vec![0.0]).expect("one edge"));
     let mut quality = Quality::new(&plan);
     for (score, label) in [(1.0, 0.0), (0.0, 3.0)] {
-        quality.update(&plan, Labelled { score, label, predicted: false, entity: None });
+        quality.update(&plan, Labelled { score, label, predicted: false, entity: None, classes: None });
     }
     let context = Context { quality: Some(&plan), ..context() };
     for (metric, expected) in [("mae", 2.0), ("rmse", 5.0_f64.sqrt()), ("bias", -1.0)] {
@@ -100,7 +100,9 @@ fn calibration_errors_less_what_chance_adds() {
     let mut quality = Quality::new(&plan);
     // Ten labels at 0.95, five of them positive, and one at 0.05.
     let labels = (0..10).map(|i| (0.95, f64::from(i % 2))).chain([(0.05, 0.0)]);
-    labels.for_each(|(score, label)| quality.update(&plan, Labelled { score, label, predicted: true, entity: None }));
+    labels.for_each(|(score, label)| {
+        quality.update(&plan, Labelled { score, label, predicted: true, entity: None, classes: None });
+    });
     let context = Context { quality: Some(&plan), ..context() };
     let (many, one) = (10.0 / 11.0, 1.0 / 11.0);
     let chance = many * (0.95_f64 * 0.05 / 10.0).sqrt() + one * (0.95_f64 * 0.05).sqrt();
@@ -117,7 +119,10 @@ fn classes_that_the_score_separates_have_no_recalibration() {
     let mut quality = Quality::new(&plan);
     for i in 1..50_u8 {
         let score = f64::from(i) / 50.0;
-        quality.update(&plan, Labelled { score, label: f64::from(score > 0.5), predicted: score > 0.5, entity: None });
+        quality.update(
+            &plan,
+            Labelled { score, label: f64::from(score > 0.5), predicted: score > 0.5, entity: None, classes: None },
+        );
     }
     let context = Context { quality: Some(&plan), ..context() };
     assert_eq!(read("calibration_slope", Side::Quality(&quality), None, &context), Value::Undefined);

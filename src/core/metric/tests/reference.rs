@@ -302,7 +302,7 @@ fn labelled(plan: &QualityPlan, scores: &[f64], labels: &[f64]) -> (Quality, Rat
     let (mut quality, mut rates) = (Quality::new(plan), Rates::default());
     for (&score, &label) in scores.iter().zip(labels) {
         let predicted = score >= plan.threshold;
-        quality.update(plan, Labelled { score, label, predicted, entity: None });
+        quality.update(plan, Labelled { score, label, predicted, entity: None, classes: None });
         rates.merge(&Rates { requests: 1, predicted: 1, positive: predicted.into(), ..Rates::default() });
     }
     (quality, rates)

@@ -195,11 +195,11 @@ fn labelled(dice: &mut Dice, task: Task, fault: f64) -> Labelled {
     let noise = 0.1 * dice.normal();
     let (came_true, replaced, other) = (dice.uniform(), dice.uniform() < 0.5 * fault, dice.uniform() < 0.2);
     if task == Task::Regression {
-        return Labelled { score: truth + noise + fault, label: truth, predicted: false, entity: None };
+        return Labelled { score: truth + noise + fault, label: truth, predicted: false, entity: None, classes: None };
     }
     let label = if replaced { other } else { came_true < 1.0 / (1.0 + (-truth).exp()) };
     let score = 1.0 / (1.0 + (-truth * (1.0 + fault)).exp());
-    Labelled { score, label: u8::from(label).into(), predicted: score >= 0.5, entity: None }
+    Labelled { score, label: u8::from(label).into(), predicted: score >= 0.5, entity: None, classes: None }
 }
 
 impl Rows {

@@ -110,7 +110,12 @@ proptest! {
         let plan = quality(task);
         let mut open = Quality::new(&plan);
         for (score, label, predicted, entity) in rows {
-            open.update(&plan, Labelled { score, label: f64::from(u8::from(label)), predicted, entity });
+            let label = f64::from(u8::from(label));
+            open.update(&plan, Labelled { score, label, predicted, entity, classes: None });
+            if task == Task::Multiclass {
+                let class = |of: f64| format!("{:.1}", f64::midpoint(of, score));
+                open.classes.count(&class(label), &class(f64::from(u8::from(predicted))));
+            }
         }
         holds(&open, Quality::new(&plan), Quality::merge);
     }

@@ -60,6 +60,7 @@ mod tests {
             ("measures", GuardName::Measures),
             ("measures: safe", GuardName::Measures),
             ("fairness: recall by sex", GuardName::Fairness),
+            ("classes", GuardName::Classes),
             ("success: accuracy better", GuardName::Success),
             ("slo:latency_p95", GuardName::Limits),
             ("drift", GuardName::Drift),

@@ -7,6 +7,7 @@ use super::Guard;
 use super::account::Account;
 use super::calibration::Calibration;
 use super::change::detector::Detector;
+use super::classes::ClassGuard;
 use super::drift::Drift;
 use super::fairness::FairnessGuard;
 use super::label_gate::Gate;
@@ -139,6 +140,8 @@ guards! {
     Measures = "measures", measures[13]: Measures;
     /// groups of requests are treated less alike than by the baseline version
     Fairness = "fairness", fairness[14]: FairnessGuard;
+    /// errs more often in one of several classes
+    Classes = "classes", classes[15]: ClassGuard;
     /// shown to achieve what it is to achieve
     Success = "success", success[9]: Successes;
     /// unlike the baseline version in anything that is looked at

@@ -8,6 +8,7 @@
 pub(crate) mod account;
 mod calibration;
 mod change;
+mod classes;
 mod column;
 mod drift;
 mod fairness;

@@ -2,11 +2,13 @@
 
 use super::judging::{Readable, unknown_metric};
 use crate::config::document::{Document, RuleSection};
-use crate::config::guards::without_rollout;
+use crate::config::guards::{CLASSES_MARGIN, without_rollout};
 use crate::config::problem::{Problems, suggestion};
 use crate::config::value::{At, OrOff};
 use crate::metric::{Reads, Spec};
-use crate::plan::{Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule, TrustPlan};
+use crate::plan::{
+    Action, Against, Authority, Baseline, Bound, GuardPlan, PolicyPlan, RolloutPlan, Rule, Task, TrustPlan,
+};
 
 /// The most windows a rule looks back on.
 const WINDOWS_MAX: u64 = 1000;
@@ -63,6 +65,18 @@ fn trust(document: &Document, problems: &mut Problems) -> TrustPlan {
 
 /// What guards a rollout: the default, unless the file says otherwise.
 fn guards(document: &Document, scope: RuleScope<'_>, problems: &mut Problems) -> Option<GuardPlan> {
+    let has_classes = scope.readable.quality.is_some_and(|quality| quality.task == Task::Multiclass);
+    let guards = named_guards(document, scope, has_classes, problems)?;
+    let classes = has_classes.then(|| guards.classes.unwrap_or(CLASSES_MARGIN));
+    Some(GuardPlan { classes, ..guards })
+}
+
+fn named_guards(
+    document: &Document,
+    scope: RuleScope<'_>,
+    has_classes: bool,
+    problems: &mut Problems,
+) -> Option<GuardPlan> {
     match (&document.guards, &document.rollout) {
         (None, rollout) => rollout.as_ref().map(|_| GuardPlan::default()),
         (Some(At { value: OrOff::Off, .. }), _) => None,
@@ -73,6 +87,7 @@ fn guards(document: &Document, scope: RuleScope<'_>, problems: &mut Problems) ->
             let spec = |metric: &str| scope.specs.iter().find(|spec| spec.name == metric);
             section.check_columns(|column| scope.readable.has_column(column), problems);
             section.check_success(|metric| scope.readable.lack(spec(metric)?), problems);
+            section.check_classes(has_classes, problems);
             section.check_fairness(scope.segments, |metric| scope.readable.lack(spec(metric)?), problems);
             Some(section.resolve(problems))
         }

@@ -124,6 +124,7 @@ fn a_rollout_is_guarded_unless_the_file_says_otherwise() {
         },
         success: Vec::new(),
         fairness: Vec::new(),
+        classes: None,
         measures: Vec::new(),
     };
     assert_eq!(chosen, Some(expected));

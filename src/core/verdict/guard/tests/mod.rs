@@ -48,6 +48,13 @@ pub(crate) fn show_counts(newest: &VersionCounts<'_>, declared_pct: Option<f64>,
     show_all(&[], newest, declared_pct, None, show);
 }
 
+/// Shows the labels of a window.
+pub(crate) fn judged_labels(views: &Views<Quality>, show: impl FnOnce(&Judged<'_>)) {
+    show_counts(&VersionCounts::Quality(views), None, |judged| {
+        show(&Judged { order: (1, JudgedKind::Quality), offsets: Vec::new(), ..*judged });
+    });
+}
+
 /// Shows an empty window that may be held against a reference.
 pub(crate) fn with_reference(reference: &BTreeMap<String, Traffic>, show: impl FnOnce(&Judged<'_>)) {
     show_all(&[], &VersionCounts::Traffic(&Views::new()), None, Some(reference), show);
