@@ -26,8 +26,8 @@
 //! **Source**: Ville's inequality with the e-values of `two_sample`; mixtures over start times as in Shin, Ramdas and
 //! Rinaldo, E-detectors, NEJSDS 2(2), 2023, section 2; tempering by a design effect, cap and default grid are this
 //! project's own. **Assumes**: independent entities, windows that do not overlap, a baseline that ran at the same time.
-//! **State**: two numbers for each of 13 ratios (harm; of one among many 5) or one for each of 5 (safety), and six more. **Cost**: about
-//! five logarithms and exponentials per grid point and window; nothing per event.
+//! **State**: two numbers for each of 13 ratios (harm; 5 of one among many) or one for each of 5 (safety), and six
+//! more. **Cost**: about five logarithms and exponentials per grid point and window; nothing per event.
 //!
 //! How soon it fires and how seldom in vain is measured in `tests/rollout.rs`.
 //!

@@ -29,7 +29,7 @@ fn figure(comparison: &Comparison, metric: &str) -> Option<f64> {
 }
 
 /// What a replay of one file through a pipeline gives.
-fn replayed(pipeline: &str, file: &Path) -> Effects {
+pub fn replayed(pipeline: &str, file: &Path) -> Effects {
     let pipeline =
         config::parse(pipeline, "test.yaml", file.parent().unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let log = replay::open(&pipeline.plan, &[file.to_owned()], &ReplayOptions::default()).unwrap();

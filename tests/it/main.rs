@@ -26,6 +26,7 @@ mod bucket;
 #[cfg(all(feature = "pg", target_os = "linux"))]
 mod cancel;
 mod cells;
+mod classes;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod columns;

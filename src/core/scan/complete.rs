@@ -10,7 +10,7 @@ use crate::event::Micros;
 use crate::plan::Plan;
 use crate::scan::frame::{Body, DeclaredShare, GroupKey, Inputs, Partial};
 use crate::scan::intake::Intake;
-use crate::scan::labels::LabelledRows;
+use crate::scan::labelled::LabelledRows;
 use crate::scan::open::OpenTraffic;
 
 /// Partials that are complete, in their order; each is made when it is taken.

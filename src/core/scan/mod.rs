@@ -10,6 +10,7 @@ pub mod frame;
 pub(crate) mod groups;
 pub mod intake;
 mod join;
+mod labelled;
 mod labels;
 mod newest;
 pub mod open;

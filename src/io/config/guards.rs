@@ -69,7 +69,7 @@ pub(crate) struct GuardSection {
     #[serde(default)]
     fairness: Vec<FairnessSection>,
     /// Multiclass: how many times as often the candidate may miss one of the classes, or be wrong where it answers with
-    /// it, each class by itself, once labels are known. Default: 1.2.
+    /// it, each class by itself, once labels are known. Where nothing is written it is 1.2.
     classes: Option<At<Margin>>,
 }
 

@@ -394,6 +394,10 @@ fn labelled(quality: &QualityPlan, n: u64) -> Quality {
         let score = unit(i);
         let label = if quality.task == Task::Regression { unit(i + 7) } else { f64::from(u8::from(i % 3 == 0)) };
         open.update(quality, Labelled { score, label, predicted: score > 0.5, entity: None, classes: None });
+        if quality.task == Task::Multiclass {
+            let class = |at: u64| format!("class {}", place(at, CATEGORIES));
+            open.classes.count(&class(i), &class(i + u64::from(i % 3 == 0)));
+        }
     }
     open
 }

@@ -118,6 +118,7 @@ proptest! {
             }
         }
         holds(&open, Quality::new(&plan), Quality::merge);
+        prop_assert_eq!(Quality::from_bytes(&open.to_bytes()).expect("its own bytes"), open);
     }
 
     #[test]
