@@ -6,6 +6,7 @@ use haldane::config;
 use haldane::plan::Signal;
 
 use crate::columns::replayed;
+use crate::store::haldane;
 
 const CLASSES: [&str; 8] = ["Books", "Games", "Garden", "Health", "Music", "Shoes", "Tools", "Toys"];
 /// Requests of a window of ten minutes: one in four goes to the candidate.
@@ -61,6 +62,42 @@ fn the_class_that_a_candidate_misses_is_named_with_what_it_is_taken_for() {
     std::fs::write(&file, log(20, 99)).unwrap();
     let healthy = replayed(PIPELINE, &file).decisions;
     assert!(healthy.iter().all(|decision| decision.action != Signal::Rollback), "{healthy:?}");
+}
+
+/// Rows of answers and labels, in which so many of 40 tools are called toys.
+fn table(missed: usize) -> String {
+    let mut text = "id,predicted_label,label\n".to_owned();
+    for n in 0..CLASSES.len() * 40 {
+        let (class, place) = (n % CLASSES.len(), n / CLASSES.len());
+        let answer = if class == 6 && place < missed { "TOYS" } else { CLASSES[class] };
+        writeln!(text, "r{n},{answer},{}", CLASSES[class].to_lowercase()).unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_report_lists_classes_that_fell_and_marks_what_chance_does_not_explain() {
+    let folder = tempfile::tempdir().unwrap();
+    let [before, now] = ["before.csv", "now.csv"].map(|name| folder.path().join(name));
+    std::fs::write(&before, table(2)).unwrap();
+    std::fs::write(&now, table(22)).unwrap();
+    let report = |format: &str| {
+        let (before, now) = (before.to_str().unwrap(), now.to_str().unwrap());
+        haldane(&["report", "--reference", before, "--current", now, "--format", format]).unwrap()
+    };
+    let text = report("markdown");
+    let (_, classes) = text.split_once("## Classes that fell most, of 8").expect(&text);
+    let rows: Vec<&str> = classes.lines().filter(|line| line.starts_with("| t")).collect();
+    assert_eq!(
+        rows[..2],
+        [
+            "| tools | 95.0 % → 45.0 % | 100 % → 100 % | recall | 40 |",
+            "| toys | 100 % → 100 % | 95.2 % → 64.5 % | precision | 40 |"
+        ],
+        "{classes}"
+    );
+    let html = report("html");
+    assert!(html.contains("By class: the share of its labels") && html.contains("-50.00 pp"), "no table of classes");
 }
 
 #[test]

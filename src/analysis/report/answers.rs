@@ -1,5 +1,6 @@
 //! How requests were answered and whether answers were right, on both sides and by period.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::rows::{NONE, RowReader, Rows};
 use crate::batch::TextArray;
 use crate::decode::cell::{self, Classes};
 use crate::error::{Error, Result};
-use crate::event::{EventKind, Micros, class_hash};
+use crate::event::{EventKind, Micros, class_hash, class_name};
 use crate::init::facts::Facts;
 use crate::init::guess::{Guesses, Use};
 use crate::kernel::bin::Edges;
@@ -258,6 +259,9 @@ impl Pass<'_> {
             if let Some((_, Some(quality))) = period {
                 update(quality);
             }
+            if let Some(((truth, answer), quality)) = cells.pair(row, plan, label).zip(answers.quality.as_mut()) {
+                quality.classes.count(&truth, &answer);
+            }
         }
     }
 }
@@ -327,6 +331,12 @@ impl<'c> Cells<'c> {
     fn predicted(&self, row: usize) -> Option<&str> {
         let predicted = self.predicted.as_ref()?;
         Some(predicted.values().as_string::<i32>().value(predicted.key(row)?))
+    }
+
+    /// The names of the true and of the answered one of several classes.
+    fn pair<'a>(&'a self, row: usize, plan: &QualityPlan, label: &'a str) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+        let predicted = self.predicted(row).filter(|_| plan.task == Task::Multiclass)?;
+        Some((class_name(self.classes.class(label)?), class_name(predicted)))
     }
 
     fn labelled(&self, row: usize, plan: &QualityPlan, label: &str) -> Option<Labelled> {

@@ -1,6 +1,7 @@
 //! Answers, latencies and labels of both sides as figures of a report.
 
 use super::answers::Answers;
+use super::classes;
 use super::column::{ALPHA, BINS, figure, number};
 use super::count::ColumnCounts;
 use super::known;
@@ -26,13 +27,17 @@ pub(super) fn rates(answers: &[Option<Answers>; 2]) -> Vec<Rate> {
     if answers.iter().all(Option::is_none) {
         return Vec::new();
     }
-    let rate = |(metric, of): (&str, Of)| {
-        let counts = [0, 1].map(|side| answers[side].as_ref().map_or((0, 0), |answers| of(&answers.rates)));
-        let [reference, current] = counts.map(|(x, n)| interval::wilson(x, n, ALPHA).map(estimate));
-        let apart = known::rates_apart(counts);
-        Rate { metric: metric.to_owned(), reference, current, apart, n_reference: counts[0].1, n: counts[1].1 }
+    let of_answers = |(metric, of): (&str, Of)| {
+        rate(metric, [0, 1].map(|side| answers[side].as_ref().map_or((0, 0), |answers| of(&answers.rates))))
     };
-    all.into_iter().map(rate).filter(|rate| rate.n + rate.n_reference > 0).collect()
+    all.into_iter().map(of_answers).filter(|rate| rate.n + rate.n_reference > 0).collect()
+}
+
+/// A share of each side: how many of how many.
+pub(super) fn rate(metric: &str, counts: [(u64, u64); 2]) -> Rate {
+    let [reference, current] = counts.map(|(x, n)| interval::wilson(x, n, ALPHA).map(estimate));
+    let apart = known::rates_apart(counts);
+    Rate { metric: metric.to_owned(), reference, current, apart, n_reference: counts[0].1, n: counts[1].1 }
 }
 
 fn estimate(interval: Interval) -> Estimate {
@@ -103,6 +108,7 @@ pub(super) fn quality(plan: &QualityPlan, answers: &[Option<Answers>; 2]) -> Opt
         n: (reference.n, current.n),
         coverage: (coverage(0, reference.n), coverage(1, current.n)),
         figures,
+        classes: classes::rates([reference, current]),
         reference_curve: curve(reference),
         current_curve: curve(current),
         log10_e_miscalibrated: log_e,

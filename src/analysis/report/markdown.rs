@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 
 use super::history::{WHAT_COUNTS_NOW, to_cap};
 use super::known::{p_value, points};
-use super::model::{Comparison, Estimate, History, Method, RatesApart, Report, Rollout, Source, Stand};
+use super::model::{
+    ClassRates, Comparison, Estimate, History, Method, QualityReport, Rate, RatesApart, Report, Rollout, Source, Stand,
+};
 use crate::output::text::{count, instant, interval, number, or_dash, percent};
 
 /// Columns that are listed.
 const COLUMNS_MAX: usize = 50;
+/// Classes that are listed.
+const CLASSES_MAX: usize = 12;
 
 /// A report as Markdown.
 #[must_use]
@@ -105,6 +109,7 @@ fn comparison(comparison: &Comparison, text: &mut String) {
             ]
         });
         table(text, "Predictions against the truth", ["metric", "convention", "reference", "current", "n"], figures);
+        classes(quality, text);
     }
     answers(comparison, text);
     let segments = comparison.segments.iter().take(10).map(|segment| {
@@ -124,6 +129,20 @@ fn comparison(comparison: &Comparison, text: &mut String) {
         text.extend(comparison.trust.iter().map(|note| format!("- {}\n", cell(note))));
     }
     let _ = writeln!(text, "\nReference {}", comparison.reference_id);
+}
+
+/// The classes that fell most.
+fn classes(quality: &QualityReport, text: &mut String) {
+    let rows = quality.classes.iter().take(CLASSES_MAX).map(|one| {
+        let ClassRates { class, recall, precision, worse } = one;
+        let sides = |rate: &Rate| {
+            let share = |side: Option<Estimate>| or_dash(side, |side| percent(side.value));
+            format!("{} → {}", share(rate.reference), share(rate.current))
+        };
+        [class.clone(), sides(recall), sides(precision), worse.join(", "), count(recall.n)]
+    });
+    let title = format!("Classes that fell most, of {}", quality.classes.len());
+    table(text, &title, ["class", "recall", "precision", "fell beyond chance", "n"], rows);
 }
 
 /// P-values of no difference at all, and how missing values differ.

@@ -6,6 +6,7 @@
 mod answers;
 mod apart;
 mod class_scores;
+mod classes;
 mod column;
 mod compare;
 mod count;

@@ -338,7 +338,7 @@ pub struct Untested {
 /// A share of requests.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Rate {
-    /// `error_rate`, `rejected_rate`, `positive_rate`.
+    /// `error_rate`, `rejected_rate`, `positive_rate`; of a class `recall`, `precision`.
     pub metric: String,
     /// Of the reference, with its interval.
     pub reference: Option<Estimate>,
@@ -391,12 +391,27 @@ pub struct QualityReport {
     pub coverage: (Option<f64>, Option<f64>),
     /// Every quality metric.
     pub figures: Vec<Figure>,
+    /// Multiclass: by class, first those that fell most.
+    pub classes: Vec<ClassRates>,
     /// Reliability curve of the reference.
     pub reference_curve: Vec<CurvePoint>,
     /// Reliability curve of the current side.
     pub current_curve: Vec<CurvePoint>,
     /// Power of ten of the evidence that the current scores are not calibrated.
     pub log10_e_miscalibrated: Option<f64>,
+}
+
+/// How well a class is told.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ClassRates {
+    /// Its name.
+    pub class: String,
+    /// Share of its labels that were answered with it.
+    pub recall: Rate,
+    /// Share of answers with it that were right.
+    pub precision: Rate,
+    /// Which of the two are lower than in the reference, by Benjamini and Hochberg's rule over all classes.
+    pub worse: Vec<String>,
 }
 
 /// One bin of a reliability curve.

@@ -140,6 +140,7 @@ fn quality(figures: Vec<Figure>) -> QualityReport {
         reference_curve: Vec::new(),
         current_curve: Vec::new(),
         log10_e_miscalibrated: None,
+        classes: Vec::new(),
     }
 }
 

@@ -7,8 +7,11 @@ use crate::markup::{Html, html};
 use crate::metric::{self, Visibility};
 use crate::output::text::{count, interval, number, or_dash, percent, plural};
 use crate::report::model::{
-    ColumnReport, Comparison, Estimate, Figure, LatencyFigure, QualityReport, Rate, Shape, Stand, Timeline,
+    ClassRates, ColumnReport, Comparison, Estimate, Figure, LatencyFigure, QualityReport, Rate, Shape, Stand, Timeline,
 };
+
+/// Classes that are shown at first.
+const CLASSES_FIRST: usize = 12;
 
 /// The few numbers below the verdict.
 pub(super) fn tiles(comparison: &Comparison) -> Html {
@@ -191,7 +194,7 @@ fn quality(quality: &QualityReport) -> Html {
         "<p class=\"note\">Labelled predictions: {}{} in the reference, {}{} now.{}</p>"
         "<div class=\"grid\">{}<div class=\"span2\">{}</div></div>"
         "<details><summary><span class=\"note\">every other quality metric and convention</span></summary>"
-        "<div class=\"in\">{}</div></details>",
+        "<div class=\"in\">{}</div></details>{}",
         count(quality.n.0),
         coverage(quality.coverage.0),
         count(quality.n.1),
@@ -199,8 +202,52 @@ fn quality(quality: &QualityReport) -> Html {
         evidence,
         curves,
         figures(main),
-        figures(rest)
+        figures(rest),
+        (!quality.classes.is_empty()).then(|| classes(&quality.classes))
     )
+}
+
+/// The classes that fell most, and behind a click all others.
+fn classes(classes: &[ClassRates]) -> Html {
+    let (first, rest) = classes.split_at(classes.len().min(CLASSES_FIRST));
+    let more = (!rest.is_empty()).then(|| {
+        html!(
+            "<details><summary><span class=\"note\">{} other classes</span></summary><div class=\"in\">{}</div></details>",
+            count(rest.len() as u64),
+            class_table(rest)
+        )
+    });
+    html!(
+        "<p class=\"note\">By class: the share of its labels that were answered with it (recall) and of answers with it that were right (precision), with Newcombe's 90 % intervals of differences; first those that fell most. Marked is what is lower by more than chance, over all classes together.</p>{}{}",
+        class_table(first),
+        more
+    )
+}
+
+fn class_table(classes: &[ClassRates]) -> Html {
+    let row = |one: &ClassRates| {
+        let mut cells = vec![HtmlCell::text(&one.class)];
+        for rate in [&one.recall, &one.precision] {
+            let share = |side: Option<Estimate>| or_dash(side, |side| percent(side.value));
+            let mark = one.worse.contains(&rate.metric).then(|| html!(" class=\"up\""));
+            let apart = rate.apart.as_ref().map(known::apart);
+            cells.push(HtmlCell::right(&html!("{} → {}", share(rate.reference), share(rate.current))));
+            cells.push(HtmlCell::left(&html!("<span{}>{}</span>", mark, apart)));
+        }
+        cells.push(HtmlCell::count(one.recall.n_reference));
+        cells.push(HtmlCell::count(one.recall.n));
+        cells
+    };
+    let heads = [
+        left("class"),
+        right("recall"),
+        left("difference"),
+        right("precision"),
+        left("difference"),
+        right("labels, reference"),
+        right("labels"),
+    ];
+    HtmlTable { heads: &heads, rows: classes.iter().map(row).collect() }.draw()
 }
 
 /// Whether a figure is among those that are shown at first.
