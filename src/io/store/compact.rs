@@ -359,6 +359,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_may_be_as_long_as_a_file_may_be_and_no_longer() {
+        let lengths = |last: u64| {
+            let most = StoreTable::Panes.rows_max();
+            let file = |rows: u64| StoredFile { rows, ..stored(StoreTable::Panes, 1, "m", "f") };
+            runs(StoreTable::Panes, vec![file(most - 3), file(last)]).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!((lengths(3), lengths(4)), (vec![2], vec![1, 1]));
+    }
+
+    #[test]
     fn closed_days_become_one_file_each_and_the_newest_is_left_alone() {
         let place = folder();
         let all = [(1, 0), (1, 5), (2, 9), (3, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
@@ -383,7 +393,7 @@ mod tests {
         let place = folder();
         let files = [(1, 0), (1, 5), (2, 6), (2, 9), (2, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
         flushed(&place, 0, files.to_vec());
-        let keep = Keep { bytes_max: 1, ..Keep::default() };
+        let keep = Keep { bytes_max: 0, ..Keep::default() };
         let first = compact_at(&place, &keep).expect("compacted");
         assert_eq!((first.merged, first.written, first.left, first.deleted), (2, 1, 3, 0));
         let second = compact_at(&place, &keep).expect("compacted");
