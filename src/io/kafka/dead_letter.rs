@@ -131,7 +131,7 @@ impl DeadLetter {
     /// # Errors
     /// When the client takes no more records.
     pub fn redrive(&self, producer: &Producer) -> Result<()> {
-        let times = (self.redriven + 1).to_string();
+        let times = self.redriven.saturating_add(1).to_string();
         let own = self
             .headers
             .iter()

@@ -309,7 +309,10 @@ mod tests {
             assert_eq!(paths.len(), of_table + 5, "another table keeps all");
             (of_table, expired)
         };
-        assert_eq!([windows(1), windows(2), windows(4), windows(5), windows(u32::MAX)], [(0, 4), (1, 3), (3, 1), (4, 0), (4, 0)]);
+        assert_eq!(
+            [windows(1), windows(2), windows(4), windows(5), windows(u32::MAX)],
+            [(0, 4), (1, 3), (3, 1), (4, 0), (4, 0)]
+        );
         assert_eq!(kept(files(), &[]).1, 0);
         assert_eq!(kept(Vec::new(), &[(StoreTable::Windows, 1)]), (Vec::new(), 0));
     }
@@ -391,7 +394,8 @@ mod tests {
     #[test]
     fn what_is_beyond_the_bytes_of_one_go_is_counted_and_left_for_the_next() {
         let place = folder();
-        let files = [(1, 0), (1, 5), (2, 6), (2, 9), (2, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
+        let files =
+            [(1, 0), (1, 5), (2, 6), (2, 9), (2, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
         flushed(&place, 0, files.to_vec());
         let keep = Keep { bytes_max: 0, ..Keep::default() };
         let first = compact_at(&place, &keep).expect("compacted");
@@ -404,7 +408,8 @@ mod tests {
     fn only_what_is_a_store_s_own_and_unnamed_and_old_is_deleted() {
         let place = folder();
         flushed(&place, 0, vec![written(&place, 1, 0)]);
-        let strange = ["quality/orphan.parquet", "_known/orphan.json", "notes.txt", "other/quality/x.parquet", "qualitys/x"];
+        let strange =
+            ["quality/orphan.parquet", "_known/orphan.json", "notes.txt", "other/quality/x.parquet", "qualitys/x"];
         for path in strange {
             wait(place.put(path, Bytes::from_static(b"x"))).expect("written");
         }

@@ -311,7 +311,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_only_looks_like_a_manifest_has_no_number() {
-        for path in ["_manifests/1", "_manifests/1.json.tmp", "_manifests1.json", "old/_manifests/1.json", "_manifests/x.json"]
+        for path in
+            ["_manifests/1", "_manifests/1.json.tmp", "_manifests1.json", "old/_manifests/1.json", "_manifests/x.json"]
         {
             assert_eq!(number(path), None, "{path}");
         }

@@ -386,7 +386,8 @@ mod tests {
     fn the_level_is_shared_among_the_metrics_that_are_not_muted() {
         let level = |muted: [bool; 2]| {
             let both = ["a", "b"].into_iter().zip(muted);
-            let metrics: Vec<Value> = both.map(|(name, muted)| config(name, &["g"], &json!({ "muted": muted }))).collect();
+            let metrics: Vec<Value> =
+                both.map(|(name, muted)| config(name, &["g"], &json!({ "muted": muted }))).collect();
             let told = asked(&metrics, &json!({}), &[pair("a", 10.0, 50), pair("b", 10.0, 50)]);
             let reason = told["results"][0]["classificationReason"].to_string();
             ["0.0500", "0.0250"].map(|level| reason.contains(&format!("at {level} of every look")))
