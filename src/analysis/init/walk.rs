@@ -289,6 +289,8 @@ mod tests {
         assert_eq!(walk.names[&place("tokens", "intValue")].1, ["tokens"]);
         let more = walked(&[json!({ "attributes": [{ "key": "a", "value": 1, "unit": "s" }] })]);
         assert_eq!(cells(&more), json!([{}]), "what says more is no attribute");
+        let some = walked(&[json!({ "attributes": [{ "key": "a", "value": 1 }, { "x": 1 }] })]);
+        assert_eq!(cells(&some), json!([{}]), "nor is one beside what is none");
         assert!(attribute(&json!({ "key": 1, "value": 2 })).is_none() && attribute(&json!({ "value": 2 })).is_none());
     }
 
@@ -317,12 +319,15 @@ mod tests {
             { "name": "a", "secret": 0, "inner": [{ "x": 1 }, { "x": 2 }] },
             { "name": "b", "inner": [] },
             { "name": "c" },
+            { "name": "d", "inner": [4, 5] },
             "no object",
             { "inner": [{ "x": 3 }] },
         ]);
         let walk = rows(&["outer", "outer[*].inner"], &list);
         let of = |name: &str, x: u32| json!({ "id": 7, "outer[*].name": name, "$row.x": x });
-        assert_eq!(cells(&walk), json!([of("a", 1), of("a", 2), { "id": 7, "$row.x": 3 }]));
+        let bare = |x: u32| json!({ "id": 7, "outer[*].name": "d", "$row": x });
+        let expected = json!([of("a", 1), of("a", 2), bare(4), bare(5), { "id": 7, "$row.x": 3 }]);
+        assert_eq!(cells(&walk), expected, "the inner list is no vector of what is around it");
     }
 
     #[test]
