@@ -58,6 +58,14 @@ fn a_result_stands_before_the_decisions_that_follow_from_it() {
 }
 
 #[test]
+fn a_result_alone_is_waited_for_too() {
+    let cluster = MemoryCluster::new("");
+    let mut publisher = publisher(&cluster);
+    let effects = Effects { results: vec![result("cmd", "v2")], ..Effects::default() };
+    assert_eq!(told(&cluster, &mut publisher, &effects, true), ["c r", "settled", "kept"]);
+}
+
+#[test]
 fn states_wait_until_what_led_to_them_is_kept_and_of_each_candidate_the_last_alone() {
     let cluster = MemoryCluster::new("");
     let mut publisher = publisher(&cluster);

@@ -117,7 +117,8 @@ fn where_all_was_said_nothing_is_said_again() {
 #[test]
 fn whoever_takes_over_goes_on_from_what_was_about_to_be_said() {
     let intent = step(knowing(state("v2", 3), &["cmd"]), vec![decision("v2", 3)], vec![result("cmd", "v2")]);
-    let said = [Letter::decision(&decision("v2", 2), "k", NOW), Letter::decision(&decision("v2", 3), "k", NOW)];
+    let of = |candidate: &str, sequence| Letter::decision(&decision(candidate, sequence), "k", NOW);
+    let said = [of("v2", 1), of("v2", 2), of("v3", 9), of("v2", 3), Letter::result(&result("cmd", "v2"), "k", NOW)];
     let all = cluster(&[state("v2", 1), state("v3", 8)], &[intent], &said);
     let resumed = states::resume(&all, "r").expect("resumed");
     let mut candidates = names(&resumed.states);
