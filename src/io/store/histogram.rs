@@ -368,7 +368,7 @@ mod tests {
         let cells = stored.histogram(&stored.cells, None).expect("quantile bins");
         assert_eq!((cells.0.tails, cells.1.edges.reach()), (Tails::default(), None), "of fine bins alone");
         let mut beyond = stored.clone();
-        beyond.far.as_mut().expect("tails").reach.last = 3;
+        beyond.far.as_mut().expect("tails").reach.last = 5;
         let (histogram, _) = beyond.histogram(&beyond.counts, None).expect("bins of some edges");
         assert_eq!(histogram.tails, Tails::default(), "a reach that ends behind the last edge");
     }

@@ -96,6 +96,14 @@ fn the_largest_values_of_all_are_told_too() {
 }
 
 #[test]
+fn of_sealed_panes_and_labels_hardly_anything_stays() {
+    let plan = plan(RICH);
+    let (all, stays) = (expected(&plan, USUAL), least(&plan, USUAL));
+    assert!(stays.sealed_panes * 4 < all.sealed_panes && stays.labels < all.labels, "{stays:?} of {all:?}");
+    assert_eq!((stays.open_panes, stays.ids, stays.judging), (all.open_panes, all.ids, all.judging));
+}
+
+#[test]
 fn what_a_pipeline_does_not_have_takes_nothing() {
     let (bare, rich) = (expected(&plan(BARE), USUAL), expected(&plan(RICH), USUAL));
     assert_eq!(bare.labels, 0);
@@ -160,6 +168,13 @@ fn a_bound_holds_what_must_stay_or_is_refused() {
     let error = bound(&bounded("90MB")).map(|_| ()).expect_err("no room");
     assert_eq!(error.to_string(), "`memory` is 90 MB, and the process itself takes 90 MB");
     assert!(fits(&bounded("2GB"), USUAL).is_ok());
+    let exactly = |more: usize, less: usize| {
+        let mut pipeline = bounded("100MB");
+        let memory = pipeline.memory.as_mut().expect("a bound");
+        memory.max = PROCESS + least(&pipeline.plan, USUAL).total() + more - less;
+        fits(&pipeline, USUAL).is_ok()
+    };
+    assert_eq!((exactly(0, 0), exactly(0, 1)), (true, false));
     let busy = Assumed { rate: 50_000_000, ..USUAL };
     let error = fits(&bounded("100MB"), busy).expect_err("too much");
     assert!(error.to_string().starts_with("`memory` is 100 MB, and "), "{error}");
