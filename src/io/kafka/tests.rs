@@ -124,7 +124,7 @@ impl Sink for EventLog {
             millis: record.timestamp,
             key: record.key.map(<[u8]>::to_vec),
             payload: record.payload.map(<[u8]>::to_vec),
-            headers: record.headers.unwrap_or_else(OwnedHeaders::new),
+            headers: record.headers.unwrap_or_default(),
         }));
         Ok(())
     }

@@ -297,8 +297,8 @@ mod tests {
     }
 
     /// Where a line goes, in words: sources, lane, arrival and payload; a topic that feeds nothing; or nowhere.
-    fn routed(router: &Router, line: &str) -> String {
-        match router.route(line.as_bytes()) {
+    fn routed(by: &Router, line: &str) -> String {
+        match by.route(line.as_bytes()) {
             Route::To(sources, lane, arrival, payload) => {
                 let arrival = if arrival == ARRIVAL_UNKNOWN { "?".to_owned() } else { arrival.to_string() };
                 let payload = payload.map_or("none".into(), String::from_utf8_lossy);
@@ -329,8 +329,8 @@ mod tests {
             ("{", "nowhere"),
             ("", "nowhere"),
         ];
-        for (line, expected) in cases {
-            assert_eq!(routed(&router(None), line), expected, "{line}");
+        for (line, place) in cases {
+            assert_eq!(routed(&router(None), line), place, "{line}");
         }
         assert_eq!(routed(&router(Some(1)), r#"{"s":0.5}"#), r#"[1]/0 at ?: {"s":0.5}"#, "the file was named for it");
         assert_eq!(routed(&router(Some(1)), r#"{"topic":"x","value":{}}"#), "[1]/0 at ?: {}");
@@ -364,7 +364,7 @@ mod tests {
 
     fn file(lines: &[&str]) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), lines.iter().map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+        std::fs::write(file.path(), lines.join("\n") + "\n").expect("written");
         file
     }
 
@@ -415,8 +415,11 @@ mod tests {
         );
     }
 
+    /// Where a line was refused: its place in the file, its stream, and its offset there.
+    type RefusedAt = (String, StreamKey, i64);
+
     /// What is read of lines: offsets of rows by stream, and the places and offsets of those that were refused.
-    fn read(text: &str, lines: &[&str]) -> (Vec<(StreamKey, Vec<i64>)>, Vec<(String, StreamKey, i64)>) {
+    fn read(text: &str, lines: &[&str]) -> (Vec<(StreamKey, Vec<i64>)>, Vec<RefusedAt>) {
         let (plan, file) = (plan(text), file(lines));
         let survey = survey(&plan, file.path(), None).expect("a survey");
         let mut blocks = LineBlocks::open(&plan, file.path().into(), survey).expect("a file");

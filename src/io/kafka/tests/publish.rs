@@ -154,7 +154,7 @@ fn an_intent_is_ahead_of_a_state_that_lacks_some_of_it() {
         of.judged_upto.0 += 1;
         of
     };
-    let cases = [
+    let cases = vec![
         (None, true),
         (Some(state("v2", 1)), true),
         (Some(state("v2", 2)), true),
