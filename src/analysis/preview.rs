@@ -282,7 +282,7 @@ mod tests {
         let lines = (0..ROWS + 2)
             .map(good)
             .chain((0..REFUSED + 2).map(bad))
-            .map(|line| format!("{line}\n"))
+            .map(|line| line.to_string() + "\n")
             .collect::<String>();
         let file = dir.path().join("p.jsonl");
         std::fs::write(&file, lines).expect("a file");

@@ -279,7 +279,7 @@ mod tests {
         ) {
             let all = || sizes.iter().enumerate().map(|(at, &bytes)| partitioned(&file(1, (0, 1), &format!("m{at}"), bytes)));
             let hands = dealt(all().collect(), n);
-            let files = hands.iter().flat_map(|hand| hand.iter()).map(|file| file.object_meta.location.to_string());
+            let files = hands.iter().flat_map(FileGroup::iter).map(|file| file.object_meta.location.to_string());
             let dealt: BTreeSet<String> = files.collect();
             prop_assert_eq!(dealt, all().map(|file| file.object_meta.location.to_string()).collect());
             let lengths: Vec<usize> = hands.iter().map(FileGroup::len).collect();

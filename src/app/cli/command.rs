@@ -451,7 +451,7 @@ mod tests {
             request: RolloutCommand,
         }
         let words = ["haldane"].into_iter().chain(words.split(' ')).chain(["-c", "p.yaml"]);
-        clap::Parser::try_parse_from(words).map(|Line { request }| request).unwrap_or_else(|error| panic!("{error}"))
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { request }| request)
     }
 
     fn pipeline() -> Pipeline {
@@ -524,7 +524,6 @@ mod tests {
             ("reject --decision b3:1".to_owned(), "reject", json!({ "decision": "b3:1" })),
             ("hold".to_owned(), "hold", json!({})),
             ("resume --cap 5".to_owned(), "resume", json!({ "cap_pct": 5.0 })),
-            ("resume".to_owned(), "resume", json!({ "cap_pct": null })),
             ("force-rollback".to_owned(), "force_rollback", json!({})),
             ("force-promote".to_owned(), "force_promote", json!({})),
             (format!("freeze {until}"), "freeze", json!({ "until": 1_000_000 })),
@@ -551,6 +550,8 @@ mod tests {
             let expected = if expected == json!({}) { json!(name) } else { json!({ name: expected }) };
             assert_eq!(said, expected, "{words}");
         }
+        let whole = request("resume").kind(String::new());
+        assert_eq!(whole, CommandKind::Resume { cap_pct: None }, "the next step of the ladder");
     }
 
     #[test]

@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn sections_that_only_one_has_are_told() {
-        let (rules, targets): ((&str, &[&str]), (&str, &[&str])) = (("Rules", &["a: 1"]), ("Targets", &["file: f"]));
+        let rules: (&str, &[&str]) = ("Rules", &["a: 1"]);
+        let targets: (&str, &[&str]) = ("Targets", &["file: f"]);
         assert_eq!(words(&[rules], &[rules, targets]), "\nTargets\n+ file: f\n");
         assert_eq!(words(&[targets, rules], &[rules]), "\nTargets\n- file: f\n");
         assert_eq!(words(&[("Empty", &[])], &[]), "", "a title without lines says nothing");

@@ -176,7 +176,7 @@ mod tests {
             init: InitArgs,
         }
         let words = ["init"].iter().chain(words);
-        clap::Parser::try_parse_from(words).map(|Line { init }| init).unwrap_or_else(|error| panic!("{error}"))
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { init }| init)
     }
 
     #[test]

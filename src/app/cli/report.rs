@@ -261,7 +261,7 @@ mod tests {
             report: ReportArgs,
         }
         let words = ["report"].into_iter().chain(words.split(' ').filter(|word| !word.is_empty()));
-        clap::Parser::try_parse_from(words).map(|Line { report }| report).unwrap_or_else(|error| panic!("{error}"))
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { report }| report)
     }
 
     fn refused<T>(told: Result<T>) -> String {
@@ -336,8 +336,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let file = |name: &str, rows: usize| {
             let path = dir.path().join(name);
-            let lines: String = (0..rows).map(|at| format!("{at},{}\n", at % 7)).collect();
-            std::fs::write(&path, format!("id,a\n{lines}")).expect("a file");
+            let lines: Vec<String> = (0..rows).map(|at| format!("{at},{}", at % 7)).collect();
+            std::fs::write(&path, format!("id,a\n{}\n", lines.join("\n"))).expect("a file");
             path.display().to_string()
         };
         let words = format!("--reference {} --current {}", file("a.csv", 300), file("b.csv", 300));

@@ -297,8 +297,8 @@ mod tests {
     }
 
     /// Where a line goes, in words: sources, lane, arrival and payload; a topic that feeds nothing; or nowhere.
-    fn routed(by: &Router, line: &str) -> String {
-        match by.route(line.as_bytes()) {
+    fn routed(by: &Router, text: &str) -> String {
+        match by.route(text.as_bytes()) {
             Route::To(sources, lane, arrival, payload) => {
                 let arrival = if arrival == ARRIVAL_UNKNOWN { "?".to_owned() } else { arrival.to_string() };
                 let payload = payload.map_or("none".into(), String::from_utf8_lossy);

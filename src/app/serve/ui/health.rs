@@ -198,8 +198,11 @@ fn kept(judged: JudgedUpto, dropped: u64) -> Html {
 mod tests {
     use super::*;
 
-    fn samples(all: &[(&Family, &[(&[&str], f64)])]) -> Samples {
-        let sample = |(labels, value): &(&[&str], f64)| Sample {
+    /// Values of a family's labels, and a value.
+    type Series<'a> = (&'a [&'a str], f64);
+
+    fn samples(all: &[(&Family, &[Series<'_>])]) -> Samples {
+        let sample = |(labels, value): &Series<'_>| Sample {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             value: *value,
         };
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_stream_has_its_numbers_by_its_labels() {
-        let two = |value: f64| -> [(&'static [&'static str], f64); 2] { [(&["0", "p"], value), (&["1", "p"], 7.0)] };
+        let two = |value: f64| -> [Series<'static>; 2] { [(&["0", "p"], value), (&["1", "p"], 7.0)] };
         let (records, lag, debt) = (two(1_234.0), two(61.0), two(5.0));
         let told = rows(streams(&samples(&[
             (&family::LAG_RECORDS, &records),
