@@ -136,7 +136,6 @@ mod tests {
             ("panes=30d", panes(30)),
             ("panes=24h", panes(1)),
             ("panes=36h", panes(2)),
-            ("panes=24h1us", refused("")),
             ("panes=86400001ms", panes(2)),
             ("windows=1d", Ok((StoreTable::Windows, 1))),
             ("panes=23h", refused("a table keeps at least one day")),
@@ -144,10 +143,7 @@ mod tests {
             ("Panes=1d", refused("there is no table `Panes`")),
         ];
         for (text, expected) in cases {
-            match (kept(text), expected) {
-                (Err(_), Err(why)) if why.is_empty() => {}
-                (found, expected) => assert_eq!(found, expected, "{text}"),
-            }
+            assert_eq!(kept(text), expected, "{text}");
         }
         assert!(StoreTable::ALL.iter().all(|known| table(known.name()) == Some(*known)));
     }
