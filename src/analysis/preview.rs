@@ -202,3 +202,99 @@ fn is_read(ways: &[Vec<PathStep>], place: &[PathStep]) -> bool {
     let is_arrival = matches!(place, [PathStep::Key(name)] if ARRIVAL_NAMES.contains(&name.as_str()));
     is_arrival || ways.iter().any(|way| leads(&way) || is_last(&way))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+
+    fn path(text: &str) -> Path {
+        text.parse().expect("a path")
+    }
+
+    fn places(value: &Value) -> Vec<String> {
+        let mut all = Vec::new();
+        leaves(&[], value, &mut |place| all.push(place.iter().cloned().collect::<Path>().to_string()));
+        all
+    }
+
+    /// Whether one of these ways reads what stands at a place.
+    fn reads(ways: &[&str], place: &str) -> bool {
+        let ways: Vec<Vec<PathStep>> = ways.iter().map(|way| path(way).steps().to_vec()).collect();
+        is_read(&ways, path(place).steps())
+    }
+
+    #[test]
+    fn every_scalar_has_a_place_and_elements_of_lists_share_theirs() {
+        let record =
+            json!({ "a": { "b": 1, "none": null }, "list": [1, 2], "deep": [[{ "x": 1 }], [{ "y": 2 }]], "empty": [] });
+        assert_eq!(places(&record), ["a.b", "deep[0][0].x", "deep[0][0].y", "list[0]", "list[0]"]);
+        let named = json!({ "tensors": [{ "name": "in", "shape": [1] }, { "key": "k", "name": "n" }, { "other": 1 }] });
+        assert_eq!(places(&named), ["tensors[name=in].shape[0]", "tensors[key=k].name", "tensors[0].other"]);
+    }
+
+    #[test]
+    fn what_leads_to_a_place_or_around_it_reads_it() {
+        let cases = [
+            (&["a.b"][..], "a.b", true),
+            (&["a"], "a.b", true),
+            (&["a.b.c"], "a.b", false),
+            (&["a.c", "x"], "a.b", false),
+            (&["list[3]"], "list[0]", true),
+            (&["list[key=k].value"], "list[0].value", true),
+            (&["list[0].value"], "list[key=k].value", true),
+            (&["list[key=k].value"], "list[key=other].value", false),
+            (&["a.b"], "b", true),
+            (&["a.b"], "c.b", false),
+            (&[], "ingest_time", true),
+            (&[], "a.ingest_time", false),
+            (&[], "ingest_times", false),
+        ];
+        for (ways, place, expected) in cases {
+            assert_eq!(reads(ways, place), expected, "{ways:?} of {place}");
+        }
+    }
+
+    #[test]
+    fn ways_lead_from_the_record_whatever_the_rows_are() {
+        let text = "sources: { predictions: { topic: p, rows: 'batch[*].rows[*]', id: $row.id, version: v, \
+                    event_time: 'batch[*].at', score: $row.out.s, where: { kind: [a] } } }";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let ways = ways(&plan.sources[0].mapping);
+        let written: BTreeSet<String> =
+            ways.iter().map(|way| way.iter().cloned().collect::<Path>().to_string()).collect();
+        for way in ["v", "kind", "batch[0].at", "batch[0].rows[0].id", "batch[0].rows[0].out.s"] {
+            assert!(written.contains(way), "{way} of {written:?}");
+        }
+        let place = |text: &str| is_read(&ways, path(text).steps());
+        assert!(place("batch[0].rows[0].id") && !place("batch[0].rows[0].other") && !place("batch[0].other"));
+    }
+
+    #[test]
+    fn the_first_rows_are_told_as_they_are_read_and_the_fields_that_nothing_reads() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let good = |id: usize| json!({ "id": format!("i{id}"), "v": "v1", "t": "2026-01-01T00:00:00Z", "s": 0.25, "more": { "x": id } });
+        let bad = |id: usize| json!({ "id": format!("b{id}"), "t": "2026-01-01T00:00:00Z", "s": 0.25 });
+        let lines = (0..ROWS + 2)
+            .map(good)
+            .chain((0..REFUSED + 2).map(bad))
+            .map(|line| line.to_string() + "\n")
+            .collect::<String>();
+        let file = dir.path().join("p.jsonl");
+        std::fs::write(&file, lines).expect("a file");
+        let preview = of(&plan, &[file], ReplayOptions::default().schemas).expect("a preview");
+        let begins = |text: &str| preview.rows.iter().filter(|row| row.starts_with(text)).count();
+        assert_eq!(begins("prediction at 2026-01-01 00:00"), ROWS);
+        assert_eq!(begins("prediction refused, line 8: "), 1, "{:?}", preview.rows);
+        assert_eq!(begins("prediction refused"), REFUSED);
+        let read = preview.rows.iter().find(|row| row.starts_with("prediction at")).expect("a row");
+        assert!(read.ends_with(", version v1, score 0.25"), "{read}");
+        let last = preview.rows.last().expect("a line");
+        assert_eq!(*last, format!("of the first rows {} were read, {} refused, 0 passed over", ROWS + 2, REFUSED + 2));
+        assert_eq!(preview.unread, ["more.x"]);
+    }
+}

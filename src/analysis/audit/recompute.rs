@@ -150,3 +150,112 @@ impl Recomputed {
         Some(compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::plan::{Authority, Signal};
+
+    fn decision() -> Decision {
+        let lines = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines();
+        let all = lines.map(|line| serde_json::from_str::<Decision>(line).expect("a decision"));
+        all.into_iter().find(|decision| !decision.evidence.is_empty()).expect("one that rests on numbers")
+    }
+
+    /// The fields in which a decision differs from what came out again.
+    fn differences(change: impl Fn(&mut Decision)) -> Option<Vec<&'static str>> {
+        let mut again = decision();
+        change(&mut again);
+        Recomputed { decisions: vec![again], ..Recomputed::nothing() }.differences(&decision())
+    }
+
+    #[test]
+    fn every_field_that_differs_is_named() {
+        type Change = fn(&mut Decision);
+        let cases: [(Change, &[&str]); 12] = [
+            (|_| {}, &[]),
+            (|one| one.action = Signal::Retract, &["action"]),
+            (|one| one.cap_pct = Some(0.125), &["action"]),
+            (
+                |one| {
+                    one.authority = if one.authority == Authority::Auto { Authority::Advisory } else { Authority::Auto }
+                },
+                &["authority"],
+            ),
+            (|one| one.reason.text.push('.'), &["reason"]),
+            (|one| one.evidence[0].estimate += 1.0, &["evidence"]),
+            (|one| one.evidence.clear(), &["evidence"]),
+            (|one| one.exposure.observed_pct += 1.0, &["exposure"]),
+            (|one| one.ledger.clear(), &["ledger"]),
+            (|one| one.supersedes.push("b3:1".to_owned()), &["supersedes"]),
+            (|one| one.id.push('0'), &["id"]),
+            (|one| (one.reason.text, one.id) = (String::new(), String::new()), &["reason", "id"]),
+        ];
+        for (at, (change, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(differences(change).as_deref(), Some(expected), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_decision_at_another_place_is_another_one() {
+        assert_eq!(differences(|one| one.sequence += 1), None);
+        assert_eq!(differences(|one| one.time += 1), None);
+        assert_eq!(Recomputed::nothing().differences(&decision()), None);
+    }
+
+    #[test]
+    fn where_an_archive_has_other_offsets_nothing_differs() {
+        assert_eq!(differences(|one| one.inputs.offsets.clear()), Some(vec![]));
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_candidate_and_its_window_is_kept() {
+        let of = decision();
+        let other = |change: fn(&mut Decision)| {
+            let mut other = decision();
+            change(&mut other);
+            other
+        };
+        let decisions = vec![
+            of.clone(),
+            other(|one| one.rollout.push('x')),
+            other(|one| one.model.push('x')),
+            other(|one| one.candidate.push('x')),
+            other(|one| one.sequence += 1),
+        ];
+        let row = |version: &str, end: Micros, revision: u32| -> WindowRow {
+            serde_json::from_value(serde_json::json!({
+                "window_start": end - 10, "window_end": end, "model": of.model, "version": version, "segment": "",
+                "baseline": "", "reference": "", "column": "c", "metric": "psi", "convention": "own",
+                "revision": revision, "status": "ok", "value": 0.1, "n": 1, "n_baseline": 1, "bins": 10,
+            }))
+            .expect("a row")
+        };
+        let end = of.window_end();
+        let windows = vec![
+            row(&of.candidate, end, 0),
+            row(&of.candidate, end, 1),
+            row(&of.candidate, end - 1, 0),
+            row("v0", end, 0),
+        ];
+        let mut found = Recomputed::nothing();
+        found.take(Effects { decisions, windows, ..Effects::default() }, &of);
+        assert_eq!(found.decisions.iter().map(|one| one.sequence - of.sequence).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(found.rows, [row(&of.candidate, end, 0)]);
+    }
+
+    #[test]
+    fn progress_is_of_all_streams_but_those_of_exposures() {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s }, \
+                    outcomes: { topic: o, id: id, label: y }, \
+                    exposures: { topic: e, model: m, version: v, exposure: share, event_time: t } }\n\
+                    rollout: { baseline: v1 }\n";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let tick = read_up_to(&plan, 5, true);
+        let kinds: Vec<EventKind> = tick.streams.iter().map(|one| plan.sources[usize::from(one.source)].kind).collect();
+        assert_eq!(kinds, [EventKind::Prediction, EventKind::Outcome]);
+        assert!(tick.streams.iter().all(|one| one.watermark == 5 && one.at_end && one.finished));
+        assert!(read_up_to(&plan, 5, false).streams.iter().all(|one| !one.at_end && !one.finished));
+    }
+}

@@ -197,3 +197,21 @@ pub(super) const TIME_NAMES: [&str; 17] = [
     "timeunixnano",
     "ts_ms",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_written_as_names_are_compared_and_once_for_each_meaning() {
+        let all = || CLUES.iter().flat_map(|clue| clue.names).chain(&TIME_NAMES);
+        assert!(all().all(|name| **name == name.to_lowercase() && !name.contains(' ')));
+        for clue in &CLUES {
+            let names: BTreeSet<&str> = clue.names.iter().copied().collect();
+            assert_eq!(names.len(), clue.names.len(), "{:?}", clue.names);
+        }
+        assert_eq!(TIME_NAMES.iter().collect::<BTreeSet<_>>().len(), TIME_NAMES.len());
+    }
+}

@@ -218,3 +218,55 @@ impl FileFacts {
         (fits.0, span / fits.1 + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The start of a time that somebody meant.
+    const START: Micros = 1_700_000_000 * SECOND;
+
+    fn course(times: &[Option<i64>], starts: &[u64]) -> FileFacts {
+        let (mut facts, starts) = (FileFacts::default(), starts.iter().copied().collect());
+        times.iter().for_each(|time| facts.time(time.map(|seconds| START + seconds * SECOND), &starts));
+        facts
+    }
+
+    #[test]
+    fn a_row_is_as_late_as_it_is_behind_the_latest_before_it() {
+        let behind = |times: &[i64], starts: &[u64]| {
+            let times: Vec<Option<i64>> = times.iter().copied().map(Some).collect();
+            course(&times, starts).behind / SECOND
+        };
+        assert_eq!(behind(&[0, 1, 2, 2], &[]), 0);
+        assert_eq!(behind(&[0, 10, 4, 7], &[]), 6);
+        assert_eq!(behind(&[0, 10, 3, 12, 1], &[]), 11);
+        assert_eq!(behind(&[0, 10, 3, 5], &[2]), 0, "another partition begins anew");
+        assert_eq!(behind(&[0, 10, 3, 5, 4], &[2]), 1);
+        assert_eq!(behind(&[0, 10, 3], &[1]), 7, "it began before");
+    }
+
+    #[test]
+    fn times_that_nobody_meant_and_missing_ones_count_for_nothing() {
+        let facts = course(&[Some(5), None, Some(-1_700_000_000), Some(9), Some(7)], &[]);
+        assert_eq!(facts.range, Some((START + 5 * SECOND, START + 9 * SECOND)));
+        assert_eq!(facts.behind, 2 * SECOND);
+        assert_eq!(course(&[None, Some(-1_700_000_000)], &[]).range, None);
+        // A row without a time is a row: partitions begin where they do.
+        assert_eq!(course(&[Some(9), None, Some(1)], &[2]).behind, 0);
+        assert_eq!(course(&[Some(9), None, Some(1)], &[1]).behind, 0);
+        assert_eq!(course(&[Some(9), None, Some(1)], &[3]).behind, 8 * SECOND);
+    }
+
+    #[test]
+    fn a_file_is_cut_into_as_many_windows_as_are_needed_and_no_more() {
+        let window = |seconds: i64| course(&[Some(0), Some(seconds)], &[]).window();
+        assert_eq!(window(24 * 86_400), ("1d", 25));
+        assert_eq!(window(24 * 86_400 - 1), ("12h", 48));
+        assert_eq!(window(24 * 3_600), ("1h", 25));
+        assert_eq!(window(24 * 10), ("10s", 25));
+        assert_eq!(window(0), ("10s", 1), "of a short one there are too few");
+        assert_eq!(FileFacts::default().window(), ("10s", 1));
+        assert!(WINDOWS.is_sorted_by(|a, b| a.1 > b.1));
+    }
+}

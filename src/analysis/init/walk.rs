@@ -182,3 +182,158 @@ pub(super) fn attribute(element: &Value) -> Option<(&str, &Value)> {
     let is_all = fields.keys().all(|key| key == "key" || key == "value");
     Some((fields.get("key")?.as_str()?, fields.get("value").unwrap_or(&Value::Null))).filter(|_| is_all)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The cells of one record that is taken as a whole, and what was found in it.
+    fn walked(records: &[Value]) -> Walk {
+        let mut walk = Walk::default();
+        for (record, value) in records.iter().enumerate() {
+            let mut cells = Scalars::new();
+            for (key, value) in value.as_object().expect("a record") {
+                walk.value(&[PathStep::Key(key.clone())], std::slice::from_ref(key), value, &mut cells);
+            }
+            walk.rows.push((record, cells));
+        }
+        walk
+    }
+
+    /// The cells of all rows, as JSON.
+    fn cells(walk: &Walk) -> Value {
+        walk.rows.iter().map(|(_, cells)| json!(cells)).collect()
+    }
+
+    fn lists(paths: &[&str]) -> Vec<Path> {
+        paths.iter().map(|path| path.parse().expect("a path")).collect()
+    }
+
+    /// The rows in lists of a record, beside what all share.
+    fn rows(paths: &[&str], list: &Value) -> Walk {
+        let mut walk = Walk::default();
+        let shared = Scalars::from([("id".to_owned(), json!(7))]);
+        walk.elements((&lists(paths), 0), &|field| field != "secret", list, 3, &shared);
+        walk
+    }
+
+    #[test]
+    fn scalars_stand_under_their_places_as_pipelines_write_them() {
+        let walk = walked(&[json!({ "a": { "b": 1, "c.d": "x", "e[0]": true }, "none": null, "empty": {} })]);
+        assert_eq!(cells(&walk), json!([{ "a.b": 1, "a.c\\.d": "x", "a.e\\[0]": true }]));
+        let names = |place: &str| walk.names[place].1.clone();
+        assert_eq!(names("a.c\\.d"), ["a", "c.d"]);
+        for place in walk.names.keys() {
+            assert_eq!(place.parse::<Path>().expect("a path").escaped(), *place);
+        }
+    }
+
+    #[test]
+    fn lists_of_numbers_are_vectors_and_other_lists_are_left_out() {
+        let walk = walked(&[
+            json!({ "v": [1, null, 3], "words": ["a", "b"], "none": [], "nested": [[1], [2]], "mixed": [1, "a"] }),
+        ]);
+        assert_eq!(cells(&walk), json!([{ "v[0]": 1, "v[1]": null, "v[2]": 3 }]));
+        assert_eq!(walk.names["v[2]"].1, ["v_2"], "each element has a name of its own");
+        assert_eq!(walk.vectors().collect::<Vec<_>>(), ["`v` is a vector of 3 numbers"]);
+    }
+
+    #[test]
+    fn of_a_long_vector_the_first_elements_are_watched() {
+        let said = |n: usize| {
+            let walk = walked(&[json!({ "v": vec![0.5; n] })]);
+            (walk.rows[0].1.len(), walk.vectors().next().expect("a vector"))
+        };
+        assert_eq!(said(VECTOR_MAX), (VECTOR_MAX, "`v` is a vector of 64 numbers".to_owned()));
+        let long = "`v` is a vector of 65 numbers, of which the first 16 are watched".to_owned();
+        assert_eq!(said(VECTOR_MAX + 1), (LONG_VECTOR, long));
+    }
+
+    #[test]
+    fn lists_that_are_not_always_as_long_mean_nothing_by_their_places() {
+        let all = [json!({ "v": [1, 2], "w": [1] }), json!({ "v": [1, 2, 3], "w": [2] }), json!({ "w": [3] })];
+        let mut walk = walked(&all);
+        walk.leave_uneven();
+        assert_eq!(cells(&walk), json!([{ "w[0]": 1 }, { "w[0]": 2 }, { "w[0]": 3 }]));
+        assert!(walk.names.keys().eq(["w[0]"]));
+        assert_eq!(walk.vectors().count(), 1);
+        let mut shrinking = walked(&[json!({ "v": [1, 2, 3] }), json!({ "v": [1] })]);
+        shrinking.leave_uneven();
+        assert_eq!(cells(&shrinking), json!([{}, {}]), "all of the longest are left out");
+    }
+
+    #[test]
+    fn probabilities_of_classes_stay_together() {
+        let walk = walked(&[json!({ "probabilities": [0.25, 0.75], "p": ["a"] })]);
+        assert_eq!(cells(&walk), json!([{ "probabilities": [0.25, 0.75] }]));
+    }
+
+    #[test]
+    fn attributes_are_known_by_their_keys_whatever_their_type_is_called() {
+        let all = json!([
+            { "key": "model", "value": { "stringValue": "m" } },
+            { "key": "tokens", "value": { "intValue": 5 } },
+            { "key": "reasons", "value": { "arrayValue": { "values": [{ "stringValue": "stop" }, { "stringValue": "x" }] } } },
+            { "key": "none" },
+        ]);
+        let walk = walked(&[json!({ "attributes": all })]);
+        let place = |key: &str, rest: &str| format!("attributes[key={key}].value.{rest}");
+        let expected = json!({
+            place("model", "stringValue"): "m",
+            place("tokens", "intValue"): 5,
+            place("reasons", "arrayValue.values[0].stringValue"): "stop",
+        });
+        assert_eq!(cells(&walk), json!([expected]));
+        assert_eq!(walk.names[&place("tokens", "intValue")].1, ["tokens"]);
+        let more = walked(&[json!({ "attributes": [{ "key": "a", "value": 1, "unit": "s" }] })]);
+        assert_eq!(cells(&more), json!([{}]), "what says more is no attribute");
+        let some = walked(&[json!({ "attributes": [{ "key": "a", "value": 1 }, { "x": 1 }] })]);
+        assert_eq!(cells(&some), json!([{}]), "nor is one beside what is none");
+        assert!(attribute(&json!({ "key": 1, "value": 2 })).is_none() && attribute(&json!({ "value": 2 })).is_none());
+    }
+
+    #[test]
+    fn a_row_for_each_element_has_what_all_share() {
+        let walk = rows(&["rows"], &json!([{ "x": 1, "secret": 2 }, { "x": { "y": null, "z": 3 } }, {}]));
+        assert_eq!(cells(&walk), json!([{ "id": 7, "$row.x": 1 }, { "id": 7, "$row.x.z": 3 }, { "id": 7 }]));
+        assert!(walk.rows.iter().all(|(record, _)| *record == 3));
+        assert_eq!(cells(&rows(&["rows"], &json!("none"))), json!([]));
+    }
+
+    #[test]
+    fn elements_without_fields_are_rows_by_themselves() {
+        let walk = rows(&["instances"], &json!([[1, 2], [3, 4]]));
+        assert_eq!(
+            cells(&walk),
+            json!([{ "id": 7, "$row[0]": 1, "$row[1]": 2 }, { "id": 7, "$row[0]": 3, "$row[1]": 4 }])
+        );
+        assert_eq!(walk.names["$row[1]"].1, ["instances_1"], "named as the list is");
+        assert_eq!(cells(&rows(&["predictions"], &json!([0.5]))), json!([{ "id": 7, "$row": 0.5 }]));
+    }
+
+    #[test]
+    fn rows_in_lists_of_lists_have_what_stands_around_them() {
+        let list = json!([
+            { "name": "a", "secret": 0, "inner": [{ "x": 1 }, { "x": 2 }] },
+            { "name": "b", "inner": [] },
+            { "name": "c" },
+            { "name": "d", "inner": [4, 5] },
+            "no object",
+            { "inner": [{ "x": 3 }] },
+        ]);
+        let walk = rows(&["outer", "outer[*].inner"], &list);
+        let of = |name: &str, x: u32| json!({ "id": 7, "outer[*].name": name, "$row.x": x });
+        let bare = |x: u32| json!({ "id": 7, "outer[*].name": "d", "$row": x });
+        let expected = json!([of("a", 1), of("a", 2), bare(4), bare(5), { "id": 7, "$row.x": 3 }]);
+        assert_eq!(cells(&walk), expected, "the inner list is no vector of what is around it");
+    }
+
+    #[test]
+    fn so_many_places_are_noted_and_no_more() {
+        let many: Map<String, Value> = (0..=PLACES_MAX).map(|at| (format!("k{at}"), json!(1))).collect();
+        let walk = walked(&[Value::Object(many)]);
+        assert_eq!((walk.names.len(), walk.rows[0].1.len()), (PLACES_MAX, PLACES_MAX));
+    }
+}

@@ -271,3 +271,108 @@ impl PartitionStream for FileScan {
         stream.build()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<String> {
+        text.split('.').map(str::to_owned).collect()
+    }
+
+    /// Columns as they stand in each other: `a(0 b(1))`, by the paths of a table's columns; and which found no place.
+    fn placed(paths: &[&str]) -> (String, Vec<usize>) {
+        fn told(nodes: &[(String, ColumnTree)]) -> String {
+            let one = |(name, node): &(String, ColumnTree)| match node {
+                ColumnTree::Column(at) => format!("{name}={at}"),
+                ColumnTree::Group(inside) => format!("{name}({})", told(inside)),
+            };
+            nodes.iter().map(one).collect::<Vec<_>>().join(" ")
+        }
+        let mut nodes = Vec::new();
+        let left = (0..paths.len()).filter(|&at| !place(&mut nodes, &path(paths[at]), at)).collect();
+        (told(&nodes), left)
+    }
+
+    #[test]
+    fn columns_stand_where_their_paths_lead() {
+        let cases: [(&[&str], &str, &[usize]); 6] = [
+            (&["a", "b"], "a=0 b=1", &[]),
+            (&["a.x", "b", "a.y"], "a(x=0 y=2) b=1", &[]),
+            (&["a.x.p", "a.x.q", "a.y"], "a(x(p=0 q=1) y=2)", &[]),
+            (&["a", "a.x"], "a=0", &[1]),
+            (&["a.x", "a"], "a(x=0)", &[1]),
+            (&["a.x", "a.x", "a.x.y"], "a(x=0)", &[1, 2]),
+        ];
+        for (paths, tree, left) in cases {
+            assert_eq!(placed(paths), (tree.to_owned(), left.to_vec()), "{paths:?}");
+        }
+        assert!(!place(&mut Vec::new(), &[], 0), "no path leads nowhere");
+    }
+
+    #[test]
+    fn a_group_takes_its_arrays_in_the_order_in_which_it_asks_for_them() {
+        let mut nodes = Vec::new();
+        for (at, column) in ["a.x", "a.y.z"].into_iter().enumerate() {
+            assert!(place(&mut nodes, &path(column), at));
+        }
+        let (name, node) = &nodes[0];
+        let field = node.field(name, &[ColumnType::Whole, ColumnType::Truth]);
+        let mut needed = Vec::new();
+        node.columns(&mut needed);
+        assert_eq!(needed, [0, 1]);
+        let arrays: [ArrayRef; 2] = [
+            Arc::new(arrow::array::Int64Array::from(vec![1, 2])),
+            Arc::new(arrow::array::BooleanArray::from(vec![true, false])),
+        ];
+        let built = node.array(&field, &mut arrays.into_iter(), 2).expect("two rows");
+        assert_eq!(built.data_type(), field.data_type());
+        let missing = node.array(&field, &mut std::iter::empty(), 2).expect_err("no values");
+        assert!(missing.to_string().contains("a column has no values"), "{missing}");
+    }
+
+    #[test]
+    fn a_name_is_that_of_a_file_where_it_looks_like_one_or_is_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, "x").expect("a file");
+        for name in ["a.csv", "a.parquet", "a.jsonl.gz", "folder/a", "part*", "day=?", "-", "a.jsonl#topic"] {
+            assert!(is_path(name), "{name}");
+        }
+        assert!(is_path(&plain.to_string_lossy()));
+        for name in ["windows", "decisions", "a_table", "csv", "t#opic"] {
+            assert!(!is_path(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn behind_the_last_number_sign_stands_a_topic_unless_a_file_is_called_so() {
+        assert_eq!(divided("a.jsonl"), ("a.jsonl".into(), None));
+        assert_eq!(divided("a.jsonl#p"), ("a.jsonl".into(), Some("p")));
+        assert_eq!(divided("a#b.jsonl#p"), ("a#b.jsonl".into(), Some("p")));
+        let dir = tempfile::tempdir().expect("a folder");
+        let odd = dir.path().join("a#b.csv");
+        std::fs::write(&odd, "x").expect("a file");
+        assert_eq!(divided(&odd.to_string_lossy()), (odd.clone(), None));
+    }
+
+    #[test]
+    fn of_several_topics_one_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("log.jsonl");
+        let line = |topic: &str| format!("{{\"topic\":\"{topic}\",\"value\":{{\"x\":1}}}}\n");
+        let open = |topics: &[&str]| {
+            std::fs::write(&file, topics.iter().map(|topic| line(topic)).collect::<String>()).expect("a file");
+            Table::open_together(std::slice::from_ref(&file)).expect("tables")
+        };
+        let found = |topics: &[&str], topic| one_of(open(topics), topic).map(|table| table.topic);
+        assert_eq!(found(&["p"], None).expect("one"), Some("p".to_owned()));
+        assert_eq!(found(&["p", "o"], Some("o")).expect("one"), Some("o".to_owned()));
+        let several = found(&["p", "o"], None).expect_err("two");
+        assert!(several.to_string().contains("holds several topics: "), "{several}");
+        assert!(several.advice().is_some_and(|hint| hint.starts_with("name one behind the path, as in '")));
+        let none = found(&["p"], Some("x")).expect_err("another");
+        assert_eq!(none.to_string(), format!("{} holds no topic `x`", file.display()));
+        assert_eq!(none.advice(), Some("it holds: p"));
+    }
+}

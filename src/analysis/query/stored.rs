@@ -193,3 +193,112 @@ impl Stored {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use datafusion::prelude::{SessionContext, col, lit};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Micros;
+
+    const DAY: Micros = 86_400_000_000;
+
+    /// A file of some hours of a day in January 1970.
+    fn file(day: i64, hours: (i64, i64), model: &str, bytes: u64) -> (StoredFile, Path) {
+        let at = |hour: i64| (day - 1) * DAY + hour * DAY / 24;
+        let path = format!("windows/{day}-{}-{model}.parquet", hours.0);
+        let described = serde_json::json!({
+            "table": "windows", "path": path, "date": format!("1970-01-{day:02}"), "model": model, "rows": 1,
+            "bytes": bytes, "from": at(hours.0), "to": at(hours.1),
+        });
+        (serde_json::from_value(described).expect("a file"), Path::from(path))
+    }
+
+    fn stored(files: Vec<(StoredFile, Path)>) -> Stored {
+        Stored::new(StoreTable::Windows, ObjectStoreUrl::parse("memory://").expect("a URL"), files)
+    }
+
+    /// The places of the files that a predicate needs.
+    fn needed(table: &Stored, predicate: Expr) -> Vec<usize> {
+        let schema = DFSchema::try_from(table.schema()).expect("a schema");
+        let predicate = SessionContext::new().state().create_physical_expr(predicate, &schema).expect("an expression");
+        let kept = table.needed(Some(&predicate)).expect("files");
+        let place =
+            |file: &PartitionedFile| table.files.iter().position(|(_, path)| *path == file.object_meta.location);
+        kept.iter().filter_map(place).collect()
+    }
+
+    fn time(at: Micros) -> Expr {
+        lit(ScalarValue::TimestampMicrosecond(Some(at), Some("UTC".into())))
+    }
+
+    #[test]
+    fn only_files_that_may_hold_what_is_asked_for_are_opened() {
+        let table = stored(vec![file(1, (0, 12), "a", 1), file(1, (12, 24), "b", 1), file(2, (0, 6), "a", 1)]);
+        let day = |day: i32| lit(ScalarValue::Date32(Some(day)));
+        let cases = [
+            (col("model").eq(lit("a")), vec![0, 2]),
+            (col("model").eq(lit("c")), vec![]),
+            (col(DATE).eq(day(0)), vec![0, 1]),
+            (col(DATE).gt(day(0)), vec![2]),
+            (col("window_start").gt(time(DAY)), vec![2]),
+            (col("window_start").lt(time(DAY / 2)), vec![0]),
+            (col("window_end").lt_eq(time(DAY / 2)), vec![0, 1]),
+            (col("model").eq(lit("a")).and(col(DATE).eq(day(0))), vec![0]),
+            (col("metric").eq(lit("psi")), vec![0, 1, 2]),
+        ];
+        for (predicate, expected) in cases {
+            let text = predicate.to_string();
+            assert_eq!(needed(&table, predicate), expected, "{text}");
+        }
+        assert_eq!(table.needed(None).expect("files").len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_is_left_out_that_holds_a_row_of_the_time(
+            files in proptest::collection::vec((1..9_i64, 0..23_i64, 1..9_i64), 1..8),
+            at in 0..9 * 24_i64,
+        ) {
+            let described = files.iter().map(|&(day, from, hours)| file(day, (from, from + hours), "m", 1));
+            let table = stored(described.collect());
+            let at = at * DAY / 24;
+            let kept = needed(&table, col("window_start").eq(time(at)));
+            let kept: BTreeSet<&str> = kept.iter().map(|&place| table.files[place].0.path.as_str()).collect();
+            for (file, _) in &table.files {
+                prop_assert!(kept.contains(file.path.as_str()) || !(file.from..=file.to).contains(&at), "{}", file.path);
+            }
+        }
+
+        #[test]
+        fn every_file_is_dealt_once_and_no_thread_has_two_more_than_another(
+            sizes in proptest::collection::vec(1..1_000_u64, 0..30), n in 0..9_usize,
+        ) {
+            let all = || sizes.iter().enumerate().map(|(at, &bytes)| partitioned(&file(1, (0, 1), &format!("m{at}"), bytes)));
+            let hands = dealt(all().collect(), n);
+            let files = hands.iter().flat_map(FileGroup::iter).map(|file| file.object_meta.location.to_string());
+            let dealt: BTreeSet<String> = files.collect();
+            prop_assert_eq!(dealt, all().map(|file| file.object_meta.location.to_string()).collect());
+            let lengths: Vec<usize> = hands.iter().map(FileGroup::len).collect();
+            prop_assert_eq!(lengths.iter().sum::<usize>(), sizes.len());
+            prop_assert_eq!(hands.len(), n.clamp(1, sizes.len().max(1)));
+            prop_assert!(lengths.iter().max().zip(lengths.iter().min()).is_some_and(|(most, fewest)| most - fewest <= 1));
+        }
+    }
+
+    #[test]
+    fn large_files_are_dealt_like_cards_back_and_forth() {
+        let files = [5, 4, 3, 2, 1].map(|bytes| partitioned(&file(1, (0, 1), &format!("m{bytes}"), bytes)));
+        let hands = dealt(files.to_vec(), 2);
+        let sizes = |hand: &FileGroup| hand.iter().map(|file| file.object_meta.size).collect::<Vec<_>>();
+        assert_eq!(hands.iter().map(sizes).collect::<Vec<_>>(), [vec![5, 2, 1], vec![4, 3]]);
+    }
+
+    #[test]
+    fn days_are_counted_from_1970() {
+        assert_eq!(["1970-01-01", "1970-01-02", "2000-02-29"].map(day), [Some(0), Some(1), Some(11_016)]);
+    }
+}

@@ -438,7 +438,31 @@ fn sentence(result: &CommandResult) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::verdict::State;
+
+    /// A command line, without the program's name and the pipeline file.
+    fn request(words: &str) -> RolloutCommand {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            request: RolloutCommand,
+        }
+        let words = ["haldane"].into_iter().chain(words.split(' ')).chain(["-c", "p.yaml"]);
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { request }| request)
+    }
+
+    fn pipeline() -> Pipeline {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    rollout: { baseline: v1, name: r }\n";
+        config::parse(text, "p.yaml", Path::new("")).expect("a pipeline")
+    }
+
+    fn refused<T>(told: Result<T>) -> Option<(String, String)> {
+        told.err().map(|error| (error.to_string(), error.advice().unwrap_or_default().to_owned()))
+    }
 
     #[test]
     fn a_moment_is_a_span_from_now_or_a_time() {
@@ -452,5 +476,145 @@ mod tests {
     #[test]
     fn ids_differ() {
         assert_ne!(new_id(7), new_id(7));
+    }
+
+    #[test]
+    fn what_asks_for_one_version_names_it_and_people_say_why() {
+        let why = " --reason ok";
+        let narrow = ["approve", "reject", "resume", "force-rollback", "force-promote", "clear-denial"];
+        for kind in narrow.into_iter().chain(["extend-bake --until 1d", "set-baseline --to-version v1"]) {
+            let (error, hint) = refused(request(&format!("{kind}{why}")).check()).expect(kind);
+            assert_eq!(
+                (error.as_str(), hint.as_str()),
+                ("it does not say which version is meant", "add `--candidate VERSION`")
+            );
+            assert_eq!(refused(request(&format!("{kind} --candidate v2{why}")).check()), None, "{kind}");
+            let (error, _) = refused(request(&format!("{kind} --candidate v2")).check()).expect(kind);
+            assert_eq!(error, "it does not say why", "{kind}");
+        }
+        for wide in ["hold", "freeze --until 1h", "unfreeze", "mute --metric psi --until 1h"] {
+            assert_eq!(refused(request(&format!("{wide}{why}")).check()), None, "{wide}");
+            assert!(refused(request(wide).check()).is_some(), "{wide}");
+        }
+        let ack = "ack --decision b3:1 --status applied";
+        assert_eq!(refused(request(&format!("{ack} --candidate v2")).check()), None, "a program says what it did");
+        assert!(refused(request(ack).check()).is_some());
+    }
+
+    #[test]
+    fn an_answer_is_to_a_decision() {
+        let decision = |words: &str| request(words).decision();
+        assert_eq!(decision("approve --decision b3:1").expect("one"), "b3:1");
+        assert_eq!(decision("ack --decision b3:2 --status failed").expect("one"), "b3:2");
+        assert_eq!(decision("hold").expect("none"), "");
+        for kind in ["approve", "reject"] {
+            let (error, hint) = refused(decision(kind)).expect(kind);
+            assert_eq!(
+                (error.as_str(), hint.as_str()),
+                ("it does not say which decision is meant", "add `--decision ID`")
+            );
+        }
+    }
+
+    #[test]
+    fn every_command_asks_for_what_it_is_called() {
+        let until = "--until 1970-01-01T00:00:01Z";
+        let cases = [
+            ("approve --decision b3:1".to_owned(), "approve", json!({ "decision": "b3:1" })),
+            ("reject --decision b3:1".to_owned(), "reject", json!({ "decision": "b3:1" })),
+            ("hold".to_owned(), "hold", json!({})),
+            ("resume --cap 5".to_owned(), "resume", json!({ "cap_pct": 5.0 })),
+            ("force-rollback".to_owned(), "force_rollback", json!({})),
+            ("force-promote".to_owned(), "force_promote", json!({})),
+            (format!("freeze {until}"), "freeze", json!({ "until": 1_000_000 })),
+            ("unfreeze".to_owned(), "unfreeze", json!({})),
+            (format!("extend-bake {until}"), "extend_bake", json!({ "until": 1_000_000 })),
+            ("set-baseline --to-version v0".to_owned(), "set_baseline", json!({ "version": "v0" })),
+            ("clear-denial".to_owned(), "clear_denial", json!({})),
+            (
+                format!("mute --metric psi --column a --segment c=DE {until}"),
+                "mute",
+                json!({ "metric": "psi", "column": "a", "segment": "c=DE", "until": 1_000_000 }),
+            ),
+            (
+                "ack --decision b3:2 --status applied --observed-cap 0 --actor argo --reason set".to_owned(),
+                "ack",
+                json!({ "decision": "b3:2", "status": "applied", "adapter": "argo", "observed_cap_pct": 0.0, "detail": "set" }),
+            ),
+        ];
+        for (words, name, expected) in cases {
+            let request = request(&words);
+            let kind = request.kind(request.decision().expect("a decision, or none"));
+            assert_eq!(kind.name(), name, "{words}");
+            let said = serde_json::to_value(&kind).expect("JSON");
+            let expected = if expected == json!({}) { json!(name) } else { json!({ name: expected }) };
+            assert_eq!(said, expected, "{words}");
+        }
+        let whole = request("resume").kind(String::new());
+        assert_eq!(whole, CommandKind::Resume { cap_pct: None }, "the next step of the ladder");
+    }
+
+    #[test]
+    fn what_every_request_says_stands_in_its_command() {
+        let before = wall_clock();
+        let words = "hold --candidate v2 --model m --rollout q --actor ada --reason why --ticket OPS-1 --if-sequence 8 \
+                     --expires 1970-01-01T00:00:02Z --id mine";
+        let command = request(words).command(&pipeline(), String::new());
+        assert!((before..=wall_clock()).contains(&command.at));
+        let names =
+            [&command.id, &command.rollout, &command.model, &command.candidate, &command.actor, &command.reason];
+        assert_eq!(names, ["mine", "q", "m", "v2", "ada", "why"]);
+        assert_eq!((command.ticket.as_deref(), command.if_sequence), (Some("OPS-1"), Some(8)));
+        assert_eq!(command.expires_at, Some(2_000_000));
+        let bare = request("hold --actor ada").command(&pipeline(), String::new());
+        assert_eq!((bare.rollout.as_str(), bare.model.as_str(), bare.candidate.as_str()), ("r", "", ""));
+        assert!(bare.id.starts_with("cmd-") && bare.expires_at.is_none());
+    }
+
+    #[test]
+    fn commands_are_appended_a_line_each() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("commands.jsonl");
+        let command = |id: &str| request(&format!("hold --id {id} --reason x")).command(&pipeline(), String::new());
+        let both = [command("a"), command("b")];
+        both.iter().for_each(|command| append(&path, command).expect("written"));
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let read: Vec<Command> = text.lines().map(|line| serde_json::from_str(line).expect("a command")).collect();
+        assert_eq!(read, both);
+        let nowhere = dir.path().join("none/commands.jsonl");
+        let (error, hint) = refused(append(&nowhere, &both[0])).expect("no such folder");
+        assert!(error.starts_with(&format!("cannot write {}: ", nowhere.display())) && hint == "check --to", "{error}");
+    }
+
+    #[test]
+    fn what_became_of_a_command_is_a_sentence_and_an_exit_code() {
+        let of = |outcome, state, candidate: &str| {
+            let mut command = request("force-rollback --reason x").command(&pipeline(), String::new());
+            candidate.clone_into(&mut command.candidate);
+            let (text, decisions) = ("done".to_owned(), Vec::new());
+            CommandResult { command, outcome, text, sequence: 4, state, decisions, applied_after: None }
+        };
+        let told = |result: &CommandResult, as_json| {
+            let mut out = Vec::new();
+            let code = report(result, as_json, &mut out).err().map(|error| (error.exit_code(), error.to_string()));
+            (String::from_utf8(out).expect("a text"), code)
+        };
+        let good = "force-rollback of v2 accepted: done (HELD, decision 4)\n";
+        assert_eq!(told(&of(Outcome::Accepted, Some(State::Held), "v2"), false), (good.to_owned(), None));
+        let (text, code) = told(&of(Outcome::Accepted, None, ""), true);
+        assert_eq!((serde_json::from_str::<CommandResult>(&text).expect("JSON").sequence, code), (4, None));
+        for (outcome, expected) in [(Outcome::Rejected, 4), (Outcome::Conflict, 5), (Outcome::Expired, 6)] {
+            let (text, code) = told(&of(outcome, None, ""), false);
+            let sentence = format!("force-rollback of r {}: done", outcome.name());
+            assert_eq!((text.as_str(), code), ("", Some((expected, sentence))));
+        }
+        assert_eq!([Outcome::Pending, Outcome::Duplicate].map(exit_code), [None, None]);
+    }
+
+    #[test]
+    fn a_pipeline_without_a_cluster_takes_no_command() {
+        let (error, hint) = refused(cluster(&pipeline(), Path::new("p.yaml"))).expect("no cluster");
+        assert_eq!(error, "p.yaml names no Kafka cluster");
+        assert_eq!(hint, "add a `kafka:` section with `brokers: host:port`");
     }
 }

@@ -221,3 +221,82 @@ fn write(path: &Path, alarms: &[Alarm]) -> Result<()> {
     alarms.iter().try_for_each(|alarm| out.serialize(alarm)).map_err(cannot)?;
     out.flush().map_err(|error| cannot(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(stream: &str) -> Label {
+        let text = format!(
+            r#"[{{"stream": "{stream}", "kind": "k", "test_start": 1700000000000000, "end": 1700000001000000, "change_time": null}}]"#
+        );
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        Label::load(file.path()).expect("labels").remove(0)
+    }
+
+    #[test]
+    fn streams_and_labels_without_each_other_are_named() {
+        let labels = ["a", "b", "c"].map(label);
+        let told =
+            |streams: &[&str]| unknown(&labels, &streams.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(told(&["a", "b", "c"]), "");
+        assert_eq!(told(&["c", "a", "b", "z", "y"]), "2 streams have no label and are not scored, such as y\n");
+        assert_eq!(told(&["b"]), "2 streams have no rows and count as silent, such as a\n");
+        let both = told(&["x", "a"]);
+        assert_eq!(both.lines().count(), 2, "{both}");
+    }
+
+    #[test]
+    fn tables_of_a_folder_are_known_by_how_their_names_begin() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in
+            ["predictions.csv", "predictions-2.parquet", "outcomes.csv.gz", "predictions.txt", "my-predictions.csv"]
+        {
+            std::fs::write(dir.path().join(name), "x").expect("a file");
+        }
+        std::fs::create_dir(dir.path().join("predictions")).expect("a folder");
+        std::fs::write(dir.path().join("predictions/part-0.csv"), "x").expect("a file");
+        let names = |word: &str| {
+            let found = named(dir.path(), word).expect("a folder");
+            let below = |path: &PathBuf| path.strip_prefix(dir.path()).expect("below").display().to_string();
+            found.paths().iter().map(below).collect::<Vec<_>>()
+        };
+        assert_eq!(names("predictions"), ["predictions/part-0.csv", "predictions-2.parquet", "predictions.csv"]);
+        assert_eq!(names("outcomes"), ["outcomes.csv.gz"]);
+        assert!(names("labels").is_empty());
+    }
+
+    #[test]
+    fn a_folder_without_predictions_is_none() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let refused = |path: &Path| StreamFolder::open(path).map(|_| ()).expect_err("no streams").to_string();
+        assert_eq!(refused(dir.path()), format!("there is no predictions.parquet in {}", dir.path().display()));
+        let missing = dir.path().join("missing");
+        assert!(refused(&missing).starts_with(&format!("cannot read {}: ", missing.display())));
+        std::fs::write(dir.path().join("predictions.csv"), "x\n1\n").expect("a file");
+        let folder = StreamFolder::open(dir.path()).expect("predictions alone are enough");
+        assert!(folder.outcomes.paths().is_empty() && folder.labels().expect("none").is_none());
+    }
+
+    #[test]
+    fn alarms_are_lines_below_their_head() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let alarm = |stream: &str| Alarm {
+            stream: stream.to_owned(),
+            time: 5,
+            scope: "v2".to_owned(),
+            action: "hold",
+            reason: serde_json::from_str("\"guardrail\"").expect("a name"),
+        };
+        let path = dir.path().join("alarms.csv");
+        write(&path, &[alarm("a,b"), alarm("c")]).expect("written");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(text, "stream,time,scope,action,reason\n\"a,b\",5,v2,hold,guardrail\nc,5,v2,hold,guardrail\n");
+        write(&path, &[]).expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "stream,time,scope,action,reason\n");
+        let nowhere = dir.path().join("none/alarms.csv");
+        let error = write(&nowhere, &[]).expect_err("no such folder");
+        assert!(error.to_string().starts_with(&format!("cannot write {}: ", nowhere.display())), "{error}");
+    }
+}

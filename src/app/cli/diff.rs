@@ -211,3 +211,126 @@ fn in_keys(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>, 
         let _ = writeln!(text, "  {path}: {} → {}", value(before, path), value(after, path));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sections(all: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        all.iter().map(|(title, said)| ((*title).to_owned(), lines(said))).collect()
+    }
+
+    fn words(before: &[(&str, &[&str])], after: &[(&str, &[&str])]) -> String {
+        let mut text = String::new();
+        in_words(&sections(before), &sections(after), &mut text);
+        text
+    }
+
+    fn keys(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+        all.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn version(plan: &str, path: &str, since: &[Micros]) -> PipelineVersion {
+        let words = sections(&[("Rules", &["a: 1"])]);
+        let mut version = PipelineVersion::of(("r", plan), words, keys(&[("act.path", path)]));
+        version.since = since.to_vec();
+        version
+    }
+
+    fn decision(id: &str, plan: &str) -> Decision {
+        let line = include_str!("../../../tests/data/recorded/flights.decisions.jsonl").lines().next();
+        let mut decision: Decision = serde_json::from_str(line.expect("a line")).expect("a decision");
+        (decision.id, decision.inputs.policy) = (id.to_owned(), plan.to_owned());
+        decision
+    }
+
+    #[test]
+    fn what_was_and_what_is_stand_one_below_the_other() {
+        let before: &[(&str, &[&str])] = &[("Rules", &["errors: above 1 %", "psi: above 0.2", "same: x"])];
+        let after: &[(&str, &[&str])] = &[("Rules", &["same: x", "psi: above 0.1", "errors: above 2 %"])];
+        let expected = "\nRules\n- errors: above 1 %\n+ errors: above 2 %\n- psi: above 0.2\n+ psi: above 0.1\n";
+        assert_eq!(words(before, after), expected);
+        assert_eq!(words(before, before), "", "an order alone is no difference");
+    }
+
+    #[test]
+    fn sections_that_only_one_has_are_told() {
+        let rules: (&str, &[&str]) = ("Rules", &["a: 1"]);
+        let targets: (&str, &[&str]) = ("Targets", &["file: f"]);
+        assert_eq!(words(&[rules], &[rules, targets]), "\nTargets\n+ file: f\n");
+        assert_eq!(words(&[targets, rules], &[rules]), "\nTargets\n- file: f\n");
+        assert_eq!(words(&[("Empty", &[])], &[]), "", "a title without lines says nothing");
+    }
+
+    #[test]
+    fn keys_are_told_in_order_with_what_is_left_out() {
+        let mut text = String::new();
+        in_keys(
+            &keys(&[("b", "1"), ("a", "1"), ("same", "1")]),
+            &keys(&[("c", "2"), ("a", "2"), ("same", "1")]),
+            &mut text,
+        );
+        let expected =
+            "\nkeys of the files\n  a: 1 → 2\n  b: 1 → left out, the default\n  c: left out, the default → 2\n";
+        assert_eq!(text, expected);
+        let mut none = String::new();
+        in_keys(&keys(&[("a", "1")]), &keys(&[("a", "1")]), &mut none);
+        assert_eq!(none, "");
+    }
+
+    /// Two texts of one plan and one of another, and a decision of each plan that was recorded.
+    fn log() -> Recorded {
+        let plans = ["b3:aaaaaaaa11", "b3:bbbbbbbb22"];
+        let versions =
+            vec![version(plans[0], "old", &[10]), version(plans[0], "new", &[20]), version(plans[1], "x", &[30])];
+        let decisions = vec![decision("b3:dddddddd01", plans[0]), decision("b3:dddddddd02", "b3:cccccccc33")];
+        let times = [("b3:dddddddd01".to_owned(), 15), ("b3:dddddddd02".to_owned(), 40)].into();
+        Recorded { decisions, times, versions }
+    }
+
+    #[test]
+    fn a_name_stands_for_a_file_a_plan_or_what_was_in_force_at_a_decision() {
+        let log = log();
+        let path = |name: &str| log.find(name).map(|found| found.keys["act.path"].clone()).expect(name);
+        assert_eq!(path("b3:aaaaaaaa"), "new", "of files with one plan the last one");
+        assert_eq!(path("bbbbbbbb22"), "x");
+        assert_eq!(path(&log.versions[0].id), "old");
+        assert_eq!(path(&log.versions[0].id[..20]), "old");
+        assert_eq!(path("b3:dddddddd01"), "old", "the other one came into force later");
+        let found = log.find("dddddddd01").expect("a decision");
+        assert!(found.title.starts_with("hold of ") || found.title.contains(" of "), "{}", found.title);
+        assert!(found.title.contains("(dddddddd01), decided under the file "), "{}", found.title);
+        assert!(found.title.contains(", in force since 1970-01-01T00:00:00.000010Z"), "{}", found.title);
+    }
+
+    #[test]
+    fn what_nobody_recorded_is_said() {
+        let log = log();
+        let told = |name: &str| log.find(name).map(|_| ()).expect_err(name).to_string();
+        assert_eq!(
+            told("b3:dddddddd02"),
+            "nobody has recorded the plan b3:cccccccc33, under which b3:dddddddd02 was decided"
+        );
+        assert_eq!(told("b3:eeeeeeee"), "no decision of the log begins with `b3:eeeeeeee`");
+        assert_eq!(told("aaa"), "`aaa` is too short to name a decision", "three digits name no plan either");
+    }
+
+    #[test]
+    fn texts_are_listed_with_all_times_at_which_they_came_into_force() {
+        let list = |versions| Recorded { decisions: Vec::new(), times: BTreeMap::new(), versions }.list();
+        assert_eq!(
+            list(Vec::new()),
+            "nothing is recorded yet: `haldane run` records what its file says when it takes over\n"
+        );
+        let one = version("b3:aaaaaaaa11", "a", &[0, 1_000_000]);
+        let id = short_id(&one.id).to_owned();
+        let expected = format!(
+            "{id}  plan {}  in force since {}, {}\n",
+            short_id("b3:aaaaaaaa11"),
+            rfc3339(0),
+            rfc3339(1_000_000)
+        );
+        assert_eq!(list(vec![one]), expected);
+    }
+}

@@ -167,6 +167,11 @@ fn told(letter: &DeadLetter) -> String {
 /// Bytes as a text on one line, if they are one, else in hexadecimal digits.
 fn readable(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    // A letter that the end cuts in two makes no other text of what stands before it.
+    let shown = match std::str::from_utf8(shown) {
+        Err(error) if error.error_len().is_none() && shown.len() < bytes.len() => &shown[..error.valid_up_to()],
+        _ => shown,
+    };
     let text = match std::str::from_utf8(shown) {
         Ok(text) if !text.contains(|letter: char| letter.is_control() && !letter.is_whitespace()) => {
             text.escape_debug().to_string().replace("\\\"", "\"")
@@ -208,4 +213,98 @@ fn redrive(selection: &LetterSelection, yes: bool, out: &mut dyn Write) -> Resul
     failure.map_or(Ok(()), Err)?;
     producer.settle()?;
     print(out, &format!("sent back: {}{stay}\n", plural(sent, "record")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            place: (1, 42),
+            time: 1_700_000_000_000_000,
+            reason: "missing_field".to_owned(),
+            detail: "no `id`".to_owned(),
+            source: ("p".to_owned(), 3, 77),
+            row: "0".to_owned(),
+            key: Some(b"k".to_vec()),
+            payload: Some(b"{}".to_vec()),
+            cut_from: None,
+            redriven: 0,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_as_a_text_on_one_line_where_they_are_one() {
+        let cases: [(&[u8], &str); 8] = [
+            (b"", ""),
+            (b"{\"a\": 1}", "{\"a\": 1}"),
+            (b"a\nb\tc\r", "a\\nb\\tc\\r"),
+            ("é 漢 😀".as_bytes(), "é 漢 😀"),
+            (b"a\\b'", "a\\\\b\\'"),
+            (b"a\x00b", "61 00 62"),
+            (b"a\x1b[31m", "61 1b 5b 33 31 6d"),
+            (b"\xff\xfe", "ff fe"),
+        ];
+        for (bytes, shown) in cases {
+            assert_eq!(readable(bytes), shown, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_payload_is_cut_between_two_letters() {
+        assert_eq!(readable(&[b'x'; SHOWN_BYTES_MAX]), "x".repeat(SHOWN_BYTES_MAX));
+        assert_eq!(readable(&[b'x'; SHOWN_BYTES_MAX + 1]), format!("{}… (2,001 bytes)", "x".repeat(SHOWN_BYTES_MAX)));
+        // Three bytes each, of which 2,000 is no multiple.
+        let letters = "漢".repeat(SHOWN_BYTES_MAX);
+        assert_eq!(readable(letters.as_bytes()), format!("{}… (6,000 bytes)", "漢".repeat(SHOWN_BYTES_MAX / 3)));
+        let mut cut_off = "漢".as_bytes().to_vec();
+        cut_off.pop();
+        assert_eq!(readable(&cut_off), "e6 bc", "nothing was left out of what is no text");
+        let noise = [0xff; SHOWN_BYTES_MAX + 1];
+        assert!(readable(&noise).ends_with("ff ff… (2,001 bytes)"));
+    }
+
+    #[test]
+    fn a_letter_says_where_it_comes_from_and_what_was_left_out() {
+        let whole = told(&letter());
+        assert_eq!(
+            whole,
+            "2023-11-14 22:13:20 UTC missing_field: no `id`\n  from p, partition 3, offset 77, row 0; \
+             here partition 1, offset 42\n  key: k\n  payload: {}\n"
+        );
+        let headers = vec![("trace".to_owned(), b"\x01".to_vec()), ("trace".to_owned(), b"x".to_vec())];
+        let cut = DeadLetter { key: None, payload: None, cut_from: Some("1000000".to_owned()), headers, ..letter() };
+        let lines: Vec<String> = told(&cut).lines().skip(2).map(|line| line.trim().to_owned()).collect();
+        let expected = [
+            "key: none",
+            "header trace: 01",
+            "header trace: x",
+            "payload: none",
+            "only the beginning of 1000000 bytes was kept",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn letters_are_asked_for_by_reason_topic_and_age_together() {
+        let all = || LetterSelection { config: PathBuf::new(), reason: None, source: None, since: None };
+        let (letter, now) = (letter(), letter().time + 100);
+        let some = |text: &str| Some(text.to_owned());
+        let cases = [
+            (all(), true),
+            (LetterSelection { reason: some("missing_field"), ..all() }, true),
+            (LetterSelection { reason: some("malformed"), ..all() }, false),
+            (LetterSelection { source: some("p"), ..all() }, true),
+            (LetterSelection { source: some("o"), ..all() }, false),
+            (LetterSelection { since: Some(100), ..all() }, true),
+            (LetterSelection { since: Some(99), ..all() }, false),
+            (LetterSelection { reason: some("missing_field"), source: some("o"), ..all() }, false),
+            (LetterSelection { source: some("p"), since: Some(99), ..all() }, false),
+        ];
+        for (selection, expected) in cases {
+            assert_eq!(selection.has(&letter, now), expected, "{selection:?}");
+        }
+    }
 }

@@ -164,3 +164,58 @@ fn way(path: &Path) -> Result<crate::config::KafkaConfig> {
     let base = std::path::absolute(path).map_err(unreadable)?;
     crate::config::cluster(&text, &path.display().to_string(), base.parent().unwrap_or(Path::new("")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(words: &[&str]) -> InitArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            init: InitArgs,
+        }
+        let words = ["init"].iter().chain(words);
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { init }| init)
+    }
+
+    #[test]
+    fn a_topic_is_known_by_its_scheme_and_has_brokers_and_a_name() {
+        fn named(text: &str) -> Option<std::result::Result<(&str, &str), String>> {
+            topic(Path::new(text)).map(|named| named.map_err(|error| error.to_string()))
+        }
+        assert_eq!(named("kafka://b:9092/p"), Some(Ok(("b:9092", "p"))));
+        assert_eq!(named("kafka://a:1,b:2/p.q"), Some(Ok(("a:1,b:2", "p.q"))));
+        for broken in ["kafka://", "kafka://b:9092", "kafka://b:9092/", "kafka:///p"] {
+            assert_eq!(named(broken), Some(Err(format!("{broken} names no topic"))));
+        }
+        assert_eq!(named("p.parquet"), None);
+        assert_eq!(named("folder/kafka://b/p"), None);
+    }
+
+    #[test]
+    fn what_is_there_is_kept_and_files_and_topics_are_not_mixed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("p.yaml");
+        std::fs::write(&path, "mine").expect("a file");
+        let file = path.display().to_string();
+        let told = |words: &[&str]| run(&args(words), &mut Vec::new()).expect_err("refused").to_string();
+        assert_eq!(told(&["a.csv", "-o", &file]), format!("{file} is already there"));
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "mine");
+        assert_eq!(told(&["a.csv", "kafka://b:9092/p"]), "files and topics cannot be mixed");
+        assert_eq!(told(&["a.csv", "--kafka", "k.yaml"]), "--kafka says how to reach topics, and no topic is named");
+        assert!(told(&["a.csv", "-o", &file, "--force"]).starts_with("cannot read "), "it goes on");
+    }
+
+    #[test]
+    fn a_file_that_says_how_a_cluster_is_reached_is_named_where_it_cannot_be_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let missing = dir.path().join("k.yaml");
+        let error = way(&missing).map(|_| ()).expect_err("none");
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", missing.display())));
+        assert_eq!(error.advice(), Some("--kafka names a file with a `kafka` section"));
+        std::fs::write(&missing, "kafka: { brokers: 'b:9092', group: g }\n").expect("a file");
+        let found = way(&missing).expect("a cluster");
+        assert_eq!((found.brokers.as_str(), found.group.as_str()), ("b:9092", "g"));
+    }
+}

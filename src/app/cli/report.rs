@@ -248,3 +248,133 @@ fn write(path: &Path, text: &str) -> Result<()> {
             .hint("check that the directory exists and may be written to")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::{Problem, Verdict};
+
+    fn args(words: &str) -> ReportArgs {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            report: ReportArgs,
+        }
+        let words = ["report"].into_iter().chain(words.split(' ').filter(|word| !word.is_empty()));
+        clap::Parser::try_parse_from(words).map_or_else(|error| panic!("{error}"), |Line { report }| report)
+    }
+
+    fn refused<T>(told: Result<T>) -> String {
+        told.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_ending_of_a_file_says_how_it_is_written_unless_that_is_said() {
+        let format = |words: &str| args(words).format();
+        let cases = [
+            ("", ReportFormat::Markdown),
+            ("-o r.md", ReportFormat::Markdown),
+            ("-o r.markdown", ReportFormat::Markdown),
+            ("-o report", ReportFormat::Markdown),
+            ("-o r.html", ReportFormat::Html),
+            ("-o r.htm", ReportFormat::Html),
+            ("-o r.json", ReportFormat::Json),
+            ("-o r.xml", ReportFormat::Junit),
+            ("-o r.xml --format html", ReportFormat::Html),
+            ("-o r.pdf --format json", ReportFormat::Json),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(format(words).ok(), Some(expected), "{words}");
+        }
+        assert_eq!(refused(format("-o r.pdf")), "no format is known for a file ending in .pdf");
+    }
+
+    #[test]
+    fn what_is_asked_for_fits_together() {
+        let fits = |words: &str| {
+            let args = args(words);
+            refused(args.format().and_then(|format| args.fits(format)))
+        };
+        let note = "a note is of decisions";
+        let config = "--config is for --reference and --current, or for a note";
+        let cases = [
+            ("--decisions d.jsonl --format note", ""),
+            ("--store s --format note -c p.yaml", ""),
+            ("--format note", note),
+            ("--reference a --current b --format note", note),
+            ("--reference a --current b --decisions d.jsonl --format note", note),
+            ("--reference a --current b -c p.yaml", ""),
+            ("--decisions d.jsonl -c p.yaml", config),
+            ("--decisions d.jsonl", ""),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(fits(words), expected, "{words}");
+        }
+        assert!(refused(run(&args(""), &mut Vec::new())).starts_with("there is nothing to report on"));
+    }
+
+    fn found(outcome: Outcome) -> Report {
+        let verdict = Verdict { outcome, headline: "h".to_owned(), sentences: Vec::new() };
+        Report { format: 1, made_by: String::new(), verdict, comparison: None, history: None }
+    }
+
+    #[test]
+    fn what_was_named_fails_and_nothing_else() {
+        let fails = |outcome| {
+            [FailOn::Never, FailOn::Drift, FailOn::Quality, FailOn::Any].map(|on| gate(&found(outcome), on).is_err())
+        };
+        assert_eq!(fails(Outcome::Ok), [false; 4]);
+        assert_eq!(fails(Outcome::Drift), [false, true, false, true]);
+        assert_eq!(fails(Outcome::Restricted), [false, true, false, true]);
+        assert_eq!(fails(Outcome::Unknown), [false, false, false, true]);
+        let error = gate(&found(Outcome::Drift), FailOn::Any).expect_err("drift");
+        assert_eq!((error.to_string().as_str(), error.exit_code()), ("h", 1));
+    }
+
+    #[test]
+    fn a_problem_is_told_where_nothing_drifted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, rows: usize| {
+            let path = dir.path().join(name);
+            let lines: Vec<String> = (0..rows).map(|at| format!("{at},{}", at % 7)).collect();
+            std::fs::write(&path, format!("id,a\n{}\n", lines.join("\n"))).expect("a file");
+            path.display().to_string()
+        };
+        let words = format!("--reference {} --current {}", file("a.csv", 300), file("b.csv", 300));
+        let mut report = report::report(Some(args(&words).compare().expect("compared")), None);
+        report.verdict.outcome = Outcome::Quality;
+        let problem = Problem {
+            column: "a".to_owned(),
+            what: "missing".to_owned(),
+            text: "is missing".to_owned(),
+            reference: None,
+            current: None,
+            n_reference: 0,
+            n: 1,
+        };
+        let problems = &mut report.comparison.as_mut().expect("a comparison").problems;
+        problems.clear();
+        problems.push(problem);
+        let fails = [FailOn::Drift, FailOn::Quality, FailOn::Any].map(|on| refused(gate(&report, on)));
+        let told = "a problem with the data: a is missing";
+        assert_eq!(fails, ["", told, told]);
+        report.verdict.outcome = Outcome::Drift;
+        assert_eq!(refused(gate(&report, FailOn::Any)), report.verdict.headline, "drift comes first");
+    }
+
+    #[test]
+    fn times_and_tools_are_known_by_their_names() {
+        assert_eq!(moment("1970-01-02"), Ok(86_400_000_000));
+        assert!(moment("1h").expect_err("a span").starts_with("`1h` is no time, such as "));
+        assert!(compat("evidently").is_ok() && compat("Evidently").is_err() && compat("").is_err());
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_the_file_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let nowhere = dir.path().join("none/r.md");
+        assert!(refused(write(&nowhere, "x")).starts_with(&format!("cannot write {}: ", nowhere.display())));
+        write(&dir.path().join("r.md"), "x").expect("written");
+        assert_eq!(std::fs::read_to_string(dir.path().join("r.md")).expect("a file"), "x");
+    }
+}

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::print;
-use crate::config::{self, StoreConfig, span};
+use crate::config::{self, StoreConfig, days_kept, span};
 use crate::error::{Error, Result};
-use crate::event::{Micros, SECOND};
+use crate::event::Micros;
 use crate::output::{aligned, count};
 use crate::store::{Compacted, Keep, Store, StoreTable, compact, sizes};
 
@@ -61,8 +61,7 @@ pub struct CompactArgs {
 
 fn kept(text: &str) -> std::result::Result<(StoreTable, u32), String> {
     let (name, period) = text.split_once('=').ok_or("write TABLE=SPAN, such as panes=30d")?;
-    let days = span(period)? / (86_400 * SECOND);
-    let days = u32::try_from(days).ok().filter(|&days| days > 0).ok_or("a table keeps at least one day")?;
+    let days = days_kept(span(period)?).ok_or("a table keeps at least one day")?;
     Ok((table(name).ok_or_else(|| format!("there is no table `{name}`"))?, days))
 }
 
@@ -123,4 +122,44 @@ fn compacted(args: &CompactArgs) -> Result<String> {
     let keep = Keep { days, replaced_for, ..Keep::default() };
     let Compacted { merged, written, expired, deleted, .. } = compact(&url, &keep)?;
     Ok(format!("{merged} files became {written}, {expired} expired, {deleted} were deleted\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_goes_before_its_time() {
+        let panes = |days| Ok((StoreTable::Panes, days));
+        let refused = |why: &str| Err(why.to_owned());
+        let cases = [
+            ("panes=30d", panes(30)),
+            ("panes=24h", panes(1)),
+            ("panes=36h", panes(2)),
+            ("panes=86400001ms", panes(2)),
+            ("windows=1d", Ok((StoreTable::Windows, 1))),
+            ("panes=23h", refused("a table keeps at least one day")),
+            ("panes", refused("write TABLE=SPAN, such as panes=30d")),
+            ("Panes=1d", refused("there is no table `Panes`")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(kept(text), expected, "{text}");
+        }
+        assert!(StoreTable::ALL.iter().all(|known| table(known.name()) == Some(*known)));
+    }
+
+    #[test]
+    fn the_days_of_a_pipeline_are_those_of_its_tables() {
+        let keep_days = [("panes", 3), ("decisions", 400), ("no table", 1)].into();
+        let store = StoreConfig { url: String::new(), flush_every: 1, keep_days, compact: true };
+        assert_eq!(days_of(&store), [(StoreTable::Panes, 3), (StoreTable::Decisions, 400)].into());
+    }
+
+    #[test]
+    fn sizes_are_told_in_millions_of_bytes() {
+        assert_eq!(
+            [0, 49_999, 50_001, 1_000_000, 12_345_678].map(size),
+            ["0.0 MB", "0.0 MB", "0.1 MB", "1.0 MB", "12.3 MB"]
+        );
+    }
 }

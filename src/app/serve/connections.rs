@@ -30,8 +30,8 @@ use super::tls::{HANDSHAKE, Tls, names_of_client};
 use crate::config::ClientLimits;
 
 /// What is said to a client that does not begin with TLS where nothing else is spoken.
-const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 87\r\n\
-    Connection: close\r\n\r\n{\"error\":\"this port speaks TLS\",\"hint\":\"write https:// in front of the address\"}    ";
+const WANTS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 80\r\n\
+    Connection: close\r\n\r\n{\"error\":\"this port speaks TLS\",\"hint\":\"write https:// in front of the address\"}";
 
 /// The connections of one server.
 #[derive(Debug)]
@@ -212,4 +212,97 @@ async fn handshake(tls: &Tls, mut stream: TcpStream) -> Option<tokio_openssl::Ss
     }
     let agreed = tls.accept(stream).await;
     agreed.inspect_err(|error| tracing::debug!(%error, "no TLS connection with a client")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server with so many places, and so many of them for one client.
+    fn server(connections: usize, connections_per_client: usize) -> Arc<Connections> {
+        Arc::new(Connections::new(ClientLimits { connections, connections_per_client, ..ClientLimits::default() }))
+    }
+
+    fn client(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    /// A place that is there at once.
+    fn at_once(server: &Arc<Connections>, address: IpAddr) -> Arc<ConnectionPermit> {
+        server.place(address, false).now_or_never().expect("no waiting").expect("a place")
+    }
+
+    /// Whether a connection was asked to leave since this was looked at last.
+    fn is_asked(place: &ConnectionPermit) -> bool {
+        place.leave.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn where_every_place_is_taken_the_one_that_waits_longest_makes_room() {
+        let server = server(2, 2);
+        let (first, second) = (at_once(&server, client(1)), at_once(&server, client(2)));
+        let mut third = Box::pin(server.place(client(3), false));
+        assert!(third.as_mut().now_or_never().is_none(), "it is full");
+        assert_eq!((is_asked(&first), is_asked(&second)), (true, false));
+        drop(first);
+        assert!(third.now_or_never().flatten().is_some());
+        assert_eq!(server.lock().n_open, 1, "a place is freed when it is dropped");
+        assert!(!is_asked(&second));
+    }
+
+    #[test]
+    fn whoever_is_answered_keeps_its_place() {
+        let server = server(2, 2);
+        let (first, second) = (at_once(&server, client(1)), at_once(&server, client(2)));
+        first.answer();
+        let mut third = Box::pin(server.place(client(3), false));
+        assert!(third.as_mut().now_or_never().is_none());
+        assert_eq!((is_asked(&first), is_asked(&second)), (false, true));
+        drop(third);
+        second.answer();
+        assert!(server.place(client(3), false).now_or_never().expect("an answer").is_none(), "nobody can leave");
+        first.wait();
+        second.wait();
+        let mut fourth = Box::pin(server.place(client(4), false));
+        assert!(fourth.as_mut().now_or_never().is_none());
+        assert_eq!((is_asked(&first), is_asked(&second)), (true, false), "the first has waited longer since");
+    }
+
+    #[test]
+    fn one_client_has_a_part_of_the_places_and_makes_room_for_itself() {
+        let server = server(8, 2);
+        let (other, first, second) =
+            (at_once(&server, client(9)), at_once(&server, client(1)), at_once(&server, client(1)));
+        let mut third = Box::pin(server.place(client(1), false));
+        assert!(third.as_mut().now_or_never().is_none());
+        assert_eq!([&other, &first, &second].map(|place| is_asked(place)), [false, true, false]);
+        first.answer();
+        second.answer();
+        drop(third);
+        assert!(server.place(client(1), false).now_or_never().expect("an answer").is_none());
+        let proxy = server.place(client(1), true).now_or_never().expect("no waiting");
+        assert!(proxy.is_some(), "a proxy asks for many");
+        drop(proxy);
+        let mapped: IpAddr = "::ffff:10.0.0.1".parse().expect("an address");
+        assert!(server.place(mapped, false).now_or_never().expect("an answer").is_none(), "the same client");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_clients_that_have_left() {
+        let server = server(4, 4);
+        let places = [1, 1, 2].map(|last| at_once(&server, client(last)));
+        assert_eq!(server.lock().of.get(&client(1)), Some(&2));
+        drop(places);
+        let state = server.lock();
+        assert_eq!((state.n_open, state.of.len(), state.waiting.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_said_without_tls_is_a_whole_answer() {
+        let text = std::str::from_utf8(WANTS_TLS).expect("a text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        assert_eq!(length.parse(), Ok(body.len()));
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok_and(|body| body["hint"].is_string()));
+    }
 }

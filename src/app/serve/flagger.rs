@@ -111,3 +111,94 @@ fn unseen(hook: Hook, terms: &AnswerTerms) -> Reply {
         (false, _) => Err("no such candidate has been judged yet".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::verdict::rollout::People;
+    use crate::verdict::{Liveness, State, liveness};
+
+    const NOW: i64 = 1_796_000_000_000_000;
+
+    /// A pipeline that decides by itself, whoever judges it being heard of so many microseconds ago.
+    fn terms(silent: Option<i64>) -> AnswerTerms {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    rollout: { baseline: v1, name: r, authority: auto }\n";
+        let plan = config::parse(text, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+        let sign = |silent| Liveness {
+            format: liveness::FORMAT,
+            rollout: "r".to_owned(),
+            pipeline: "p".to_owned(),
+            who: "host".to_owned(),
+            at: NOW - silent,
+            judged_upto: Some(NOW),
+            lag: Some(0),
+        };
+        AnswerTerms { plan, liveness: silent.map(sign), at: NOW }
+    }
+
+    /// A candidate whose last window ended just now; its step is the second, of which the next is the third.
+    fn at(state: State) -> RolloutState {
+        let people = People { passed: true, ..People::default() };
+        let mut one = RolloutState { state, step: 1, people, ..RolloutState::new("r", "m", "v2", "v1") };
+        one.judged_upto.0 = NOW;
+        one
+    }
+
+    fn asked(step: &str) -> VerdictQuery {
+        let pairs = [("candidate", "v2"), ("step", step)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        VerdictQuery::about(pairs.into()).expect("a question")
+    }
+
+    const HOOKS: [Hook; 4] =
+        [Hook::ConfirmRollout, Hook::ConfirmTrafficIncrease, Hook::ConfirmPromotion, Hook::Rollback];
+
+    #[test]
+    fn only_a_rollback_that_may_be_carried_out_rolls_back_and_only_a_pass_goes_on() {
+        let yes = |state: State| HOOKS.map(|hook| known(hook, &at(state), &terms(Some(0)), &asked("")).is_ok());
+        assert_eq!(yes(State::Observing), [true, false, false, false]);
+        assert_eq!(yes(State::Held), [true, false, false, false]);
+        assert_eq!(yes(State::Passed), [true, true, false, false], "it may have its next step and no more");
+        assert_eq!(yes(State::Stable), [true, true, true, false]);
+        assert_eq!(yes(State::RolledBack), [false, false, false, true]);
+        assert_eq!(yes(State::Retired), [true, false, false, false]);
+    }
+
+    #[test]
+    fn a_step_may_be_named() {
+        let increase =
+            |step: &str| known(Hook::ConfirmTrafficIncrease, &at(State::Passed), &terms(Some(0)), &asked(step));
+        assert!(increase("5").is_ok() && increase("25%").is_ok());
+        assert_eq!(increase("26"), Err("v2 is PASSED: exposure may rise to 25 % only".to_owned()));
+        let promotion = known(Hook::ConfirmPromotion, &at(State::Passed), &terms(Some(0)), &asked("5"));
+        assert!(promotion.is_err(), "promotion is all traffic, whatever step is named");
+    }
+
+    #[test]
+    fn while_nobody_judges_it_waits() {
+        for terms in [terms(None), terms(Some(10 * liveness::SILENCE_MAX))] {
+            let answers = HOOKS.map(|hook| known(hook, &at(State::Stable), &terms, &asked("")).is_ok());
+            assert_eq!(answers, [true, false, false, false]);
+        }
+    }
+
+    #[test]
+    fn what_no_window_has_shown_may_have_its_first_traffic_while_somebody_judges() {
+        let yes = |terms: &AnswerTerms| HOOKS.map(|hook| unseen(hook, terms).is_ok());
+        assert_eq!(yes(&terms(Some(0))), [true, true, false, false]);
+        assert_eq!(yes(&terms(Some(liveness::SILENCE_MAX))), [true, true, false, false]);
+        assert_eq!(yes(&terms(Some(liveness::SILENCE_MAX + 1))), [false; 4]);
+        assert_eq!(yes(&terms(None)), [false; 4]);
+        let why = unseen(Hook::ConfirmRollout, &terms(None)).expect_err("nobody judges");
+        assert_eq!(why, "haldane is not near the end of its logs yet");
+    }
+
+    #[test]
+    fn hooks_have_the_names_that_flagger_gives_them() {
+        let names = ["confirm-rollout", "confirm-traffic-increase", "confirm-promotion", "rollback"];
+        let read = |name: &str| serde_json::from_value::<Hook>(name.into()).ok();
+        assert_eq!(names.map(read), HOOKS.map(Some));
+        assert!(["pre-rollout", "post-rollout", "event", "Rollback", ""].iter().all(|name| read(name).is_none()));
+    }
+}

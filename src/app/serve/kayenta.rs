@@ -116,6 +116,9 @@ struct Progress {
 
 impl Analysis {
     fn id(&self) -> Result<String, ErrorResponse> {
+        if !self.has_times() {
+            return Err(bad("it would end before 1970 or after 9999", "correct its end, or lifetimeDurationMins"));
+        }
         let text = serde_json::to_vec(self).unwrap_or_default();
         if 2 * text.len() > ID_BYTES_MAX {
             return Err(bad("the names are too long", "shorten them"));
@@ -126,8 +129,12 @@ impl Analysis {
     fn of(id: &str) -> Option<Self> {
         let digits = id.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
         let analysis: Self = serde_json::from_slice(&digits.collect::<Option<Vec<u8>>>()?).ok()?;
-        let are_times = [analysis.begun, analysis.until].iter().all(|time| (0..=TIME_MAX).contains(time));
-        are_times.then_some(analysis)
+        analysis.has_times().then_some(analysis)
+    }
+
+    /// Whether its times can be told.
+    fn has_times(&self) -> bool {
+        [self.begun, self.until].iter().all(|time| (0..=TIME_MAX).contains(time))
     }
 
     fn question(&self) -> Result<VerdictQuery, ErrorResponse> {
@@ -482,3 +489,6 @@ async fn credentials() -> Json<Value> {
 async fn cancel() -> Json<Value> {
     Json(json!({}))
 }
+
+#[cfg(test)]
+mod tests;

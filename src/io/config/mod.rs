@@ -42,7 +42,7 @@ pub use oauth::{TokenServer, Tokens};
 pub use registry::{RegistryConfig, SchemaFiles};
 pub use secret::{Secret, SecretText};
 pub use serve::{Approver, ClientLimits, MetricsReading, Network, Power, ProxyConfig, Reading, ServeConfig, TlsConfig};
-pub use store::StoreConfig;
+pub use store::{StoreConfig, days_kept};
 pub use wall::beginning;
 
 use crate::error::{Error, Result};

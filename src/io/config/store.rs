@@ -84,15 +84,22 @@ impl StoreSection {
         let named = tables.into_iter().filter_map(|(table, period)| Some((table, period.as_ref()?)));
         let mut keep_days = BTreeMap::new();
         for (table, period) in named {
-            let (days, more) = (period.value.0 / DAY, period.value.0 % DAY);
-            if days < 1 {
-                problems.add(period.spot, "a table keeps at least one day").help("write days, such as 30d");
+            match days_kept(period.value.0) {
+                Some(days) => drop(keep_days.insert(table, days)),
+                None => {
+                    problems.add(period.spot, "a table keeps at least one day").help("write days, such as 30d");
+                }
             }
-            // No row goes before its time.
-            keep_days.insert(table, u32::try_from(days + i64::from(more > 0)).unwrap_or(u32::MAX));
         }
         StoreConfig { url, flush_every: self.flush_every.value.0, keep_days, compact: self.compact }
     }
+}
+
+/// The days that a table keeps where it was told a span: no row goes before its time. `None` for less than one.
+#[must_use]
+pub fn days_kept(span: Micros) -> Option<u32> {
+    let (days, more) = (span / DAY, span % DAY);
+    (days > 0).then(|| u32::try_from(days + i64::from(more > 0)).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

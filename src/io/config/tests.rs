@@ -4,6 +4,7 @@ mod act;
 mod measures;
 mod policy;
 mod serve;
+mod sources;
 
 use std::path::Path;
 

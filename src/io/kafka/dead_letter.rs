@@ -106,14 +106,14 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// Reads a letter; none if the record is none.
-    fn of(message: &dyn Incoming) -> Option<Self> {
+    pub(super) fn of(message: &dyn Incoming) -> Option<Self> {
         let headers = message.headers()?;
         let last = |name: &str| headers.iter().rfind(|(key, _)| *key == name).map(|(_, value)| *value);
         let text = |name: &str| last(name).map(|value| String::from_utf8_lossy(value).into_owned());
         let own = headers.iter().filter(|(key, _)| !key.starts_with(ADDED));
         Some(Self {
             place: (message.partition(), message.offset()),
-            time: message.millis().unwrap_or(0) * 1_000,
+            time: message.time().unwrap_or(0),
             reason: text(REASON)?,
             detail: text(DETAIL)?,
             source: (text(TOPIC)?, text(PARTITION)?.parse().ok()?, text(OFFSET)?.parse().ok()?),
@@ -131,7 +131,7 @@ impl DeadLetter {
     /// # Errors
     /// When the client takes no more records.
     pub fn redrive(&self, producer: &Producer) -> Result<()> {
-        let times = (self.redriven + 1).to_string();
+        let times = self.redriven.saturating_add(1).to_string();
         let own = self
             .headers
             .iter()

@@ -40,3 +40,6 @@ pub mod whole_topic;
 pub use connection::Connection;
 
 pub use watch::RunObserver;
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,6 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     let router = Router { plan: Arc::clone(plan), explicit, home: explicit.map(|source| (source, 0)) };
     let mut survey = Survey { streams: BTreeSet::new(), rows: 0, warnings: Vec::new(), router };
     let mut foreign: BTreeMap<String, u64> = BTreeMap::new();
-    let mut unknown = false;
     let mut reader = Records::open(path)?;
     let mut line = Vec::new();
     while reader.read(&mut line)? {
@@ -137,13 +136,13 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
             Route::Foreign(topic) if foreign.len() < FOREIGN_MAX || foreign.contains_key(&topic) => {
                 *foreign.entry(topic).or_default() += 1;
             }
-            Route::Foreign(_) => {}
-            Route::Unknown => unknown = true,
+            Route::Foreign(_) | Route::Unknown => {}
         }
         line.clear();
     }
-    let home = survey.router.home.ok_or_else(|| homeless(path, plan, &foreign))?;
-    survey.streams.extend(unknown.then_some(home));
+    if survey.router.home.is_none() {
+        return Err(homeless(path, plan, &foreign));
+    }
     survey.streams.iter().try_for_each(|(source, _)| route::check_origins(plan, *source, path))?;
     survey.warnings.extend(
         foreign.iter().map(|(topic, n)| format!("{n} lines of topic `{topic}` feed no source; they are skipped")),
@@ -278,4 +277,185 @@ impl Blocks for LineBlocks {
 fn place_in(bytes: &[u8], part: &[u8]) -> Range<usize> {
     let from = part.as_ptr().addr() - bytes.as_ptr().addr();
     from..from + part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// Predictions and outcomes on topics of their own, and predictions again on the first.
+    const TWO: &str = "sources: { predictions: { topic: a.p, id: id, version: v, event_time: t, score: s }, \
+                       outcomes: { topic: a.o, id: id, label: y, event_time: t } }\nrollout: { baseline: v1 }\n";
+
+    fn plan(text: &str) -> Arc<Plan> {
+        config::parse(text, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}")).plan
+    }
+
+    fn router(explicit: Option<u16>) -> Router {
+        Router { plan: plan(TWO), explicit, home: None }
+    }
+
+    /// Where a line goes, in words: sources, lane, arrival and payload; a topic that feeds nothing; or nowhere.
+    fn routed(by: &Router, text: &str) -> String {
+        match by.route(text.as_bytes()) {
+            Route::To(sources, lane, arrival, payload) => {
+                let arrival = if arrival == ARRIVAL_UNKNOWN { "?".to_owned() } else { arrival.to_string() };
+                let payload = payload.map_or("none".into(), String::from_utf8_lossy);
+                format!("{sources:?}/{lane} at {arrival}: {payload}")
+            }
+            Route::Foreign(topic) => format!("foreign {topic}"),
+            Route::Unknown => "nowhere".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_line_goes_where_its_topic_or_its_fields_say() {
+        let cases = [
+            (r#"{"topic":"a.p","value":{"id":1}}"#, r#"[0]/0 at ?: {"id":1}"#),
+            (r#"{"topic":"p","partition":3,"value":{"id":1}}"#, r#"[0]/3 at ?: {"id":1}"#),
+            (r#"{"topic":"b.o","partition":0,"timestamp_us":7,"value":[1]}"#, "[1]/0 at 7: [1]"),
+            (r#"{"topic":"a.p","value":null}"#, "[0]/0 at ?: none"),
+            (r#"{"topic":"x","value":{}}"#, "foreign x"),
+            (r#"{"topic":1,"value":{}}"#, "nowhere"),
+            (r#"{"topic":"a.p","partition":-1,"value":{}}"#, "nowhere"),
+            (r#"{"topic":"a.p","partition":"0","value":{}}"#, "nowhere"),
+            (r#"{"topic":"a.p","partition":65535,"value":{}}"#, "[0]/65535 at ?: {}"),
+            (r#"{"topic":"a.p","partition":65536,"value":{}}"#, "nowhere"),
+            (r#"{"topic":"a.p","v":"v1","s":0.5}"#, r#"[0]/0 at ?: {"topic":"a.p","v":"v1","s":0.5}"#),
+            (r#"{"id":1,"y":1}"#, r#"[1]/0 at ?: {"id":1,"y":1}"#),
+            (r#"{"id":1,"y":1,"s":0.5}"#, r#"[0]/0 at ?: {"id":1,"y":1,"s":0.5}"#),
+            ("[1]", "nowhere"),
+            ("{", "nowhere"),
+            ("", "nowhere"),
+        ];
+        for (line, place) in cases {
+            assert_eq!(routed(&router(None), line), place, "{line}");
+        }
+        assert_eq!(routed(&router(Some(1)), r#"{"s":0.5}"#), r#"[1]/0 at ?: {"s":0.5}"#, "the file was named for it");
+        assert_eq!(routed(&router(Some(1)), r#"{"topic":"x","value":{}}"#), "[1]/0 at ?: {}");
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_leave_the_payload_as_it_is() {
+        let line = r#"{"topic":"a.p","partition":2,"value":{"s":NaN,"x":-Infinity}}"#;
+        assert_eq!(routed(&router(None), line), r#"[0]/2 at ?: {"s":NaN,"x":-Infinity}"#);
+        let bare = r#"{"s":NaN,"v":"v1"}"#;
+        assert_eq!(routed(&router(None), bare), format!("[0]/0 at ?: {bare}"));
+    }
+
+    #[test]
+    fn when_a_line_arrived_is_told_by_the_best_of_its_names_in_any_spelling() {
+        let cases = [
+            (r#""broker_time":5"#, "5"),
+            (r#""timestamp_us":5,"broker_time":6"#, "6"),
+            (r#""ingest_time":"1970-01-01T00:00:01Z""#, "1000000"),
+            (r#""arrival_time":5.25"#, "5"),
+            (r#""broker_time":"5""#, "5"),
+            (r#""broker_time":null,"timestamp_us":7"#, "?"),
+            (r#""broker_time":true"#, "?"),
+            (r#""broker_time":1e300"#, "?"),
+        ];
+        for (keys, expected) in cases {
+            let line = format!(r#"{{"topic":"a.p",{keys},"value":0}}"#);
+            assert_eq!(routed(&router(None), &line), format!("[0]/0 at {expected}: 0"), "{keys}");
+        }
+    }
+
+    fn file(lines: &[&str]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), lines.join("\n") + "\n").expect("written");
+        file
+    }
+
+    #[test]
+    fn a_survey_knows_every_stream_and_where_odd_lines_belong() {
+        let lines = file(&[
+            "no JSON",
+            r#"{"topic":"a.o","partition":4,"value":{}}"#,
+            r#"{"topic":"a.p","value":{}}"#,
+            r#"{"topic":"x","value":{}}"#,
+            r#"{"topic":"x","value":{}}"#,
+        ]);
+        let survey = survey(&plan(TWO), lines.path(), None).expect("a survey");
+        assert_eq!((survey.rows, survey.router.home), (5, Some((1, 4))), "the first good line's");
+        assert_eq!(survey.streams, [(0, 0), (1, 4)].into());
+        assert_eq!(survey.warnings, ["2 lines of topic `x` feed no source; they are skipped"]);
+    }
+
+    #[test]
+    fn so_many_foreign_topics_are_named_and_no_more() {
+        let foreign: Vec<String> =
+            (0..FOREIGN_MAX + 3).map(|at| format!(r#"{{"topic":"x{at:02}","value":{{}}}}"#)).collect();
+        let all: Vec<&str> = foreign.iter().map(String::as_str).chain([foreign[0].as_str(), r#"{"y":1}"#]).collect();
+        let lines = file(&all);
+        let survey = survey(&plan(TWO), lines.path(), None).expect("a survey");
+        assert_eq!(survey.warnings.len(), FOREIGN_MAX);
+        assert_eq!(survey.warnings[0], "2 lines of topic `x00` feed no source; they are skipped");
+    }
+
+    #[test]
+    fn a_file_that_fits_nothing_says_why() {
+        let refused = |text: &str, lines: &[&str]| {
+            let file = file(lines);
+            let error = survey(&plan(text), file.path(), None).map(|_| ()).expect_err("no source");
+            let place = format!("{}", file.path().display());
+            (error.to_string().replace(&place, "F"), error.advice().unwrap_or_default().to_owned())
+        };
+        let (error, hint) = refused(TWO, &[r#"{"topic":"x","value":{}}"#]);
+        assert_eq!(error, "F holds topic `x`, which feeds no source");
+        assert_eq!(hint, "the topics of pipeline pipeline are a.p, a.o");
+        assert_eq!(refused(TWO, &["no JSON"]).0, "F holds no JSON object that fits a source of pipeline pipeline");
+        let timeless = "sources: { predictions: { topic: p, id: id, version: v, score: s } }";
+        let (error, hint) = refused(timeless, &[r#"{"s":1,"broker_time":1}"#, r#"{"s":1}"#]);
+        assert_eq!(error, "F: line 2 does not tell when it happened or arrived");
+        assert!(
+            hint.ends_with("or give each line one of broker_time, ingest_time, arrival_time, timestamp_us"),
+            "{hint}"
+        );
+    }
+
+    /// Where a line was refused: its place in the file, its stream, and its offset there.
+    type RefusedAt = (String, StreamKey, i64);
+
+    /// What is read of lines: offsets of rows by stream, and the places and offsets of those that were refused.
+    fn read(text: &str, lines: &[&str]) -> (Vec<(StreamKey, Vec<i64>)>, Vec<RefusedAt>) {
+        let (plan, file) = (plan(text), file(lines));
+        let survey = survey(&plan, file.path(), None).expect("a survey");
+        let mut blocks = LineBlocks::open(&plan, file.path().into(), survey).expect("a file");
+        let mut offsets = Offsets::new();
+        let block = blocks.next_block(&mut offsets).expect("read").expect("lines");
+        assert!(blocks.next_block(&mut offsets).expect("read").is_none());
+        let rows = block.batches.iter().map(|batch| ((batch.source, batch.lane), batch.offset.values().to_vec()));
+        let refused =
+            block.refused.iter().map(|one| (one.place.to_string(), (one.source, one.lane), one.reject.offset));
+        (rows.collect(), refused.collect())
+    }
+
+    #[test]
+    fn every_record_has_an_offset_in_its_stream_also_a_bad_one() {
+        let good = |lane: u32, id: u32| {
+            format!(
+                r#"{{"topic":"a.p","partition":{lane},"value":{{"id":"{id}","v":"v1","t":"2026-01-01T00:00:00Z","s":0.5}}}}"#
+            )
+        };
+        let lines =
+            [good(0, 1), good(1, 2), "no JSON".to_owned(), r#"{"topic":"x","value":{}}"#.to_owned(), good(0, 3)];
+        let (rows, refused) = read(TWO, &lines.each_ref().map(String::as_str));
+        assert_eq!(rows, [((0, 0), vec![0, 2]), ((0, 1), vec![0])], "one of another topic has none");
+        assert_eq!(refused, [("line 3".to_owned(), (0, 0), 1)]);
+    }
+
+    #[test]
+    fn a_line_that_two_sources_read_is_offered_to_both() {
+        let text = "sources: { predictions: { topic: t, id: id, version: v, event_time: t, score: s, where: { k: p } }, \
+                    outcomes: { topic: t, id: id, label: y, event_time: t, where: { k: o } } }\nrollout: { baseline: v1 }\n";
+        let lines = [
+            r#"{"topic":"t","value":{"k":"p","id":"1","v":"v1","t":"2026-01-01T00:00:00Z","s":0.5}}"#,
+            r#"{"topic":"t","value":{"k":"o","id":"1","y":1,"t":"2026-01-01T00:00:00Z"}}"#,
+        ];
+        let (rows, refused) = read(text, &lines);
+        assert_eq!(rows, [((0, 0), vec![0]), ((1, 0), vec![1])]);
+        assert!(refused.is_empty());
+    }
 }

@@ -240,3 +240,139 @@ fn stream_of(batch: &EventBatch) -> StreamKey {
 fn end((source, lane): StreamKey, next_offset: i64) -> ReplayStep {
     ReplayStep::End { source, lane, next_offset }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config;
+    use crate::replay::{self, ReplayOptions};
+
+    /// Panes of ten seconds.
+    fn plan() -> Arc<Plan> {
+        let text = "sources: { predictions: { topic: p, id: id, version: v, event_time: t, score: s } }\n\
+                    windows: { size: 10s }\n";
+        config::parse(text, "p.yaml", std::path::Path::new("")).unwrap_or_else(|error| panic!("{error}")).plan
+    }
+
+    /// A row that arrived so many seconds after the start, of a partition; none is one that is refused.
+    type ArrivedAt = (u32, i64, bool);
+
+    fn line(&(lane, seconds, is_good): &ArrivedAt) -> String {
+        let at = 1_796_000_000_000_000 + seconds * 1_000_000;
+        let version = if is_good { "\"v\":\"v1\"," } else { "" };
+        format!(
+            "{{\"topic\":\"p\",\"partition\":{lane},\"timestamp_us\":{at},\
+             \"value\":{{\"id\":\"{lane}-{seconds}\",{version}\"t\":\"2026-11-30T00:00:00Z\",\"s\":0.5}}}}\n"
+        )
+    }
+
+    /// What a replay of files hands on, a row each: its partition, offset and second; and how often a row was refused
+    /// and where streams end.
+    #[derive(Debug, Default, PartialEq)]
+    struct HandedOn {
+        rows: Vec<(u32, i64, i64)>,
+        /// Where in the log refused rows stand among the others.
+        places: Vec<(u32, i64)>,
+        refused: Vec<(u32, i64)>,
+        ends: Vec<(u32, i64)>,
+    }
+
+    fn handed_on(files: &[Vec<ArrivedAt>], batch_rows: usize) -> HandedOn {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut paths = Vec::new();
+        for (at, rows) in files.iter().enumerate() {
+            let path = dir.path().join(format!("{at}.jsonl"));
+            std::fs::write(&path, rows.iter().map(line).collect::<String>()).expect("a file");
+            paths.push(path);
+        }
+        let options = ReplayOptions { batch_rows, ..ReplayOptions::default() };
+        let mut all = HandedOn::default();
+        for step in replay::open(&plan(), &paths, &options).expect("files") {
+            match step.expect("a step") {
+                ReplayStep::Batch(batch) => {
+                    assert!(batch.len() <= batch_rows, "{} rows at once", batch.len());
+                    let second = |time: &i64| (time - 1_796_000_000_000_000) / 1_000_000;
+                    let times = batch.broker_time.values().iter().map(second);
+                    let offsets = batch.offset.values().iter().copied();
+                    all.places.extend(batch.refused.iter().map(|&offset| (batch.lane, offset)));
+                    all.rows.extend(offsets.zip(times).map(|(offset, second)| (batch.lane, offset, second)));
+                }
+                ReplayStep::Refused(refused) => {
+                    all.refused.extend(refused.iter().map(|one| (one.lane, one.reject.offset)));
+                }
+                ReplayStep::End { lane, next_offset, .. } => all.ends.push((lane, next_offset)),
+            }
+        }
+        all
+    }
+
+    fn good(rows: &[(u32, i64)]) -> Vec<ArrivedAt> {
+        rows.iter().map(|&(lane, seconds)| (lane, seconds, true)).collect()
+    }
+
+    #[test]
+    fn streams_take_turns_where_a_stretch_ends_and_stand_in_their_order_within_it() {
+        let file = good(&[(1, 0), (0, 1), (1, 9), (0, 12), (1, 15), (0, 25)]);
+        let order: Vec<(u32, i64)> = handed_on(&[file], 100).rows.iter().map(|(lane, _, at)| (*lane, *at)).collect();
+        let start = 1_796_000_000_i64;
+        assert_eq!(start % 10, 0, "stretches begin at whole tens of seconds");
+        assert_eq!(order, [(0, 1), (1, 0), (1, 9), (0, 12), (1, 15), (0, 25)]);
+        let at_the_edge = handed_on(&[good(&[(1, 5), (1, 20), (0, 20)])], 100).rows;
+        assert!(at_the_edge.iter().map(|(lane, _, at)| (*lane, *at)).eq([(1, 5), (0, 20), (1, 20)]), "{at_the_edge:?}");
+    }
+
+    #[test]
+    fn a_file_whose_times_go_back_stays_in_its_own_order() {
+        let files = [good(&[(0, 0), (0, 25), (0, 3)]), good(&[(1, 5), (1, 12), (1, 31)])];
+        let order: Vec<(u32, i64)> = handed_on(&files, 100).rows.iter().map(|(lane, _, at)| (*lane, *at)).collect();
+        assert_eq!(order, [(0, 0), (1, 5), (1, 12), (0, 25), (0, 3), (1, 31)]);
+    }
+
+    #[test]
+    fn rows_of_a_stream_that_several_files_feed_are_numbered_as_they_are_handed_on() {
+        let bad = (0, 13, false);
+        let files = [vec![(0, 0, true), bad, (0, 22, true)], good(&[(0, 5), (0, 11)])];
+        let all = handed_on(&files, 100);
+        let offsets: Vec<i64> = all.rows.iter().map(|(_, offset, _)| *offset).collect();
+        assert_eq!(all.refused.len(), 1);
+        let mut given: Vec<i64> =
+            offsets.iter().copied().chain(all.refused.iter().map(|(_, offset)| *offset)).collect();
+        given.sort_unstable();
+        assert_eq!(given, [0, 1, 2, 3, 4], "each number is given once");
+        assert!(offsets.is_sorted());
+        assert_eq!(all.places, [(0, 4)], "the refused row stands before the one that it stood before in its file");
+        assert_eq!(all.ends, [(0, 5)], "the stream ends once, after its last file");
+    }
+
+    #[test]
+    fn partitions_that_no_file_feeds_end_at_once() {
+        let all = handed_on(&[good(&[(2, 0)])], 100);
+        assert_eq!(all.ends, [(0, 0), (1, 0), (2, 1)]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_handed_on_does_not_depend_on_how_much_at_once(
+            files in proptest::collection::vec(
+                proptest::collection::vec((0..3_u32, 0..60_i64, proptest::bool::weighted(0.9)), 1..12), 1..4,
+            ),
+            batch_rows in 1..7_usize,
+        ) {
+            let mut files = files;
+            // Each file holds a good row at least.
+            files.iter_mut().for_each(|file| file[0].2 = true);
+            let (whole, parts) = (handed_on(&files, 1_000), handed_on(&files, batch_rows));
+            prop_assert_eq!(&whole, &parts);
+            let n = files.iter().map(Vec::len).sum::<usize>();
+            prop_assert_eq!(whole.rows.len() + whole.refused.len(), n);
+            for lane in 0..3 {
+                let offsets = whole.rows.iter().filter(|row| row.0 == lane).map(|row| row.1);
+                prop_assert!(offsets.is_sorted_by(|a, b| a < b), "offsets of partition {lane} rise");
+            }
+        }
+    }
+}

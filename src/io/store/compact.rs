@@ -108,7 +108,7 @@ fn expire(contents: &mut Contents, keep: &Keep, done: &mut Compacted) {
         return;
     };
     let first = |table: StoreTable| {
-        let days = keep.days.get(&table).map(|&days| i64::from(days) * 86_400_000_000);
+        let days = keep.days.get(&table).map(|&days| i64::from(days).saturating_mul(86_400_000_000));
         days.map(|days| portion::date(newest.saturating_sub(days)))
     };
     let n_files = contents.files.len();
@@ -245,4 +245,183 @@ async fn sweep(place: &StoreFolder, contents: &Contents, keep: &Keep) -> Result<
 #[expect(clippy::disallowed_methods, reason = "how old a file is says the clock; no result depends on it")]
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::super::known::KnownDay;
+    use super::super::manifest::Manifest;
+    use super::super::manifest::tests::{folder, stored};
+    use super::super::quality::{QualityRow, quality};
+    use super::*;
+
+    const DAY: i64 = 86_400_000_000;
+
+    /// The contents of a store that says these files and nothing else.
+    fn holding(files: Vec<StoredFile>) -> Contents {
+        let mut contents = Contents::default();
+        contents.apply(0, Manifest { files, ..Manifest::flush("p") });
+        contents
+    }
+
+    /// What is left of a store when a table keeps so many days.
+    fn kept(files: Vec<StoredFile>, days: &[(StoreTable, u32)]) -> (Vec<String>, u64) {
+        let (mut contents, mut done) = (holding(files), Compacted::default());
+        let keep = Keep { days: days.iter().copied().collect(), ..Keep::default() };
+        expire(&mut contents, &keep, &mut done);
+        (contents.files.into_iter().map(|file| file.path).collect(), done.expired)
+    }
+
+    /// A file of one row of quality, written, of a day in January 1970.
+    fn written(place: &StoreFolder, day: i64, offset: i64) -> StoredFile {
+        let time = (day - 1) * DAY;
+        let mut row = QualityRow::from("t".to_owned(), 0, offset);
+        row.time = time;
+        let date = format!("1970-01-{day:02}");
+        let (file, body) = portion::file_of(StoreTable::Quality, (&date, ""), (time, time), &quality(&[row]))
+            .expect("rows are Parquet");
+        wait(place.put(&file.path, body)).expect("written");
+        file
+    }
+
+    fn flushed(place: &StoreFolder, number: u64, files: Vec<StoredFile>) {
+        let flush = Manifest { files, ..Manifest::flush("p") }.identified();
+        assert_eq!(wait(manifest::create(place, number, &flush)).expect("written"), Created::New);
+    }
+
+    fn at_once() -> Keep {
+        Keep { replaced_for: Duration::ZERO, ..Keep::default() }
+    }
+
+    #[test]
+    fn a_table_keeps_so_many_days_counted_from_the_newest_of_all() {
+        let files = || {
+            let windows = (11..=14).map(|day| stored(StoreTable::Windows, day, "m", &format!("w{day}")));
+            let quality = (11..=15).map(|day| stored(StoreTable::Quality, day, "", &format!("q{day}")));
+            windows.chain(quality).collect::<Vec<_>>()
+        };
+        let windows = |days: u32| {
+            let (paths, expired) = kept(files(), &[(StoreTable::Windows, days)]);
+            let of_table = paths.iter().filter(|path| path.starts_with("windows/")).count();
+            assert_eq!(paths.len(), of_table + 5, "another table keeps all");
+            (of_table, expired)
+        };
+        assert_eq!(
+            [windows(1), windows(2), windows(4), windows(5), windows(u32::MAX)],
+            [(0, 4), (1, 3), (3, 1), (4, 0), (4, 0)]
+        );
+        assert_eq!(kept(files(), &[]).1, 0);
+        assert_eq!(kept(Vec::new(), &[(StoreTable::Windows, 1)]), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn when_columns_were_first_seen_does_not_say_what_day_it_is() {
+        let mut columns = stored(StoreTable::Columns, 9, "", "c");
+        let windows = stored(StoreTable::Windows, 2, "m", "w");
+        let days = [(StoreTable::Windows, 1)];
+        assert_eq!(kept(vec![columns.clone(), windows.clone()], &days).1, 0);
+        columns.table = StoreTable::Quality;
+        assert_eq!(kept(vec![columns, windows], &days).1, 1);
+    }
+
+    #[test]
+    fn what_is_known_of_a_day_goes_with_its_last_file() {
+        let files = vec![
+            stored(StoreTable::Windows, 1, "m", "w"),
+            stored(StoreTable::Decisions, 2, "m", "d"),
+            stored(StoreTable::Windows, 2, "m", "w"),
+            stored(StoreTable::Windows, 9, "m", "w"),
+        ];
+        let mut contents = holding(files);
+        for day in ["1970-01-01", "1970-01-02", "1970-01-09"] {
+            contents.known.insert(day.to_owned(), KnownDay::default());
+            contents.closed.insert(day.to_owned(), String::new());
+        }
+        let keep = Keep { days: [(StoreTable::Windows, 1)].into(), ..Keep::default() };
+        expire(&mut contents, &keep, &mut Compacted::default());
+        assert!(contents.known.keys().eq(["1970-01-02", "1970-01-09"]), "decisions of the second are kept");
+        assert!(contents.closed.keys().eq(contents.known.keys()));
+    }
+
+    proptest! {
+        #[test]
+        fn runs_hold_every_file_in_order_and_as_many_rows_as_allowed(rows in proptest::collection::vec(1..30_000_u64, 0..20)) {
+            let files = rows.iter().enumerate();
+            let file = |(at, &rows): (usize, &u64)| StoredFile { rows, ..stored(StoreTable::Panes, 1, "m", &at.to_string()) };
+            let day: Vec<StoredFile> = files.map(file).collect();
+            let runs = runs(StoreTable::Panes, day.clone());
+            prop_assert_eq!(runs.concat(), day);
+            let n_rows = |run: &[StoredFile]| run.iter().map(|file| file.rows).sum::<u64>();
+            let most = StoreTable::Panes.rows_max();
+            prop_assert!(runs.iter().all(|run| run.len() == 1 || n_rows(run) <= most));
+            prop_assert!(runs.windows(2).all(|two| n_rows(&two[0]) + two[1][0].rows > most), "no file more would fit");
+        }
+    }
+
+    #[test]
+    fn a_run_may_be_as_long_as_a_file_may_be_and_no_longer() {
+        let lengths = |last: u64| {
+            let most = StoreTable::Panes.rows_max();
+            let file = |rows: u64| StoredFile { rows, ..stored(StoreTable::Panes, 1, "m", "f") };
+            runs(StoreTable::Panes, vec![file(most - 3), file(last)]).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!((lengths(3), lengths(4)), (vec![2], vec![1, 1]));
+    }
+
+    #[test]
+    fn closed_days_become_one_file_each_and_the_newest_is_left_alone() {
+        let place = folder();
+        let all = [(1, 0), (1, 5), (2, 9), (3, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
+        for (number, file) in all.iter().enumerate() {
+            flushed(&place, number as u64, vec![file.clone()]);
+        }
+        let done = compact_at(&place, &at_once()).expect("compacted");
+        // Two files of the first day, and the five manifests before the checkpoint.
+        assert_eq!(done, Compacted { merged: 2, written: 1, deleted: 7, ..Compacted::default() });
+        let contents = wait(Contents::read(&place)).expect("a store");
+        let of_day = |day: &str| contents.files.iter().filter(|file| file.date == day).collect::<Vec<_>>();
+        assert_eq!(["1970-01-01", "1970-01-02", "1970-01-03"].map(|day| of_day(day).len()), [1, 1, 2]);
+        let first = of_day("1970-01-01")[0];
+        assert_eq!((first.rows, first.from, first.to), (2, 0, 0));
+        assert_eq!(of_day("1970-01-02")[0], &all[2], "one file alone stays as it is");
+        let again = compact_at(&place, &at_once()).expect("compacted");
+        assert_eq!(again, Compacted::default(), "there is nothing left to do");
+    }
+
+    #[test]
+    fn what_is_beyond_the_bytes_of_one_go_is_counted_and_left_for_the_next() {
+        let place = folder();
+        let files =
+            [(1, 0), (1, 5), (2, 6), (2, 9), (2, 10), (3, 11)].map(|(day, offset)| written(&place, day, offset));
+        flushed(&place, 0, files.to_vec());
+        let keep = Keep { bytes_max: 0, ..Keep::default() };
+        let first = compact_at(&place, &keep).expect("compacted");
+        assert_eq!((first.merged, first.written, first.left, first.deleted), (2, 1, 3, 0));
+        let second = compact_at(&place, &keep).expect("compacted");
+        assert_eq!((second.merged, second.written, second.left, second.deleted), (3, 1, 0, 0));
+    }
+
+    #[test]
+    fn only_what_is_a_store_s_own_and_unnamed_and_old_is_deleted() {
+        let place = folder();
+        flushed(&place, 0, vec![written(&place, 1, 0)]);
+        let strange =
+            ["quality/orphan.parquet", "_known/orphan.json", "notes.txt", "other/quality/x.parquet", "qualitys/x"];
+        for path in strange {
+            wait(place.put(path, Bytes::from_static(b"x"))).expect("written");
+        }
+        assert_eq!(compact_at(&place, &Keep::default()).expect("compacted").deleted, 0, "somebody may be reading them");
+        assert_eq!(compact_at(&place, &at_once()).expect("compacted").deleted, 3, "two orphans and the first manifest");
+        let left = strange.map(|path| wait(place.get(path)).is_ok());
+        assert_eq!(left, [false, false, true, true, true]);
+    }
+
+    #[test]
+    fn where_there_is_no_store_there_is_nothing_to_compact() {
+        let error = compact_at(&folder(), &Keep::default()).expect_err("nothing");
+        assert_eq!(error.to_string(), "there is no store at memory");
+    }
 }

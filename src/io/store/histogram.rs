@@ -255,7 +255,155 @@ pub(crate) fn counts_in(column: &dyn Array, row: usize) -> Option<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Three bins whose values lie far out below 0 and above 2, and the counts of some values.
+    fn counts_of(values: &[f64]) -> (Histogram, Cut) {
+        let edges = Edges::new(vec![0.0, 1.0, 2.0]).expect("edges").reaching(0, 2);
+        let recuts = Recuts { bins10: vec![1], bins20: vec![0, 2], ..Recuts::default() };
+        let cut = Cut { edges, grid: Grid::for_range(-10.0, 10.0), recuts };
+        let mut histogram = Histogram::new(&cut);
+        histogram.update(&cut, values);
+        (histogram, cut)
+    }
+
+    fn numeric(values: &[f64]) -> StoredHistogram {
+        let (histogram, cut) = counts_of(values);
+        StoredHistogram::numeric(&histogram, &cut, 10)
+    }
+
+    fn merged(parts: &[&StoredHistogram]) -> StoredHistogram {
+        let mut all = parts[0].clone();
+        assert!(parts[1..].iter().all(|part| all.merge(part)));
+        all
+    }
+
+    /// Values on both sides of every edge, and on it.
+    fn any_values() -> impl Strategy<Value = Vec<f64>> {
+        proptest::collection::vec((-8..12_i32).prop_map(|quarter| f64::from(quarter) / 4.0), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn parts_of_a_column_add_up_to_it_in_any_order(a in any_values(), b in any_values(), c in any_values()) {
+            let whole = numeric(&[a.clone(), b.clone(), c.clone()].concat());
+            let [a, b, c] = [a, b, c].map(|values| numeric(&values));
+            prop_assert_eq!(&merged(&[&a, &b, &c]), &whole);
+            prop_assert_eq!(&merged(&[&c, &merged(&[&b, &a])]), &whole);
+            let column = histograms(&[Some(whole.clone())]);
+            prop_assert_eq!(counted(&column, 0), Some(whole));
+        }
+
+        #[test]
+        fn what_was_counted_is_compared_as_the_engine_would(values in any_values()) {
+            let (engine, cut) = counts_of(&values);
+            let stored = numeric(&values);
+            let edges = cut.edges.as_slice().to_vec();
+            let (back, again) = stored.histogram(&stored.counts, Some(edges)).expect("its own edges");
+            prop_assert_eq!((&back.counts, &back.tails), (&engine.counts, &engine.tails));
+            prop_assert_eq!((back.min, back.max), (engine.min, engine.max));
+            prop_assert_eq!(again.edges.reach(), cut.edges.reach());
+        }
+    }
+
+    #[test]
+    fn of_a_numeric_column_ten_or_twenty_quantile_bins_are_kept() {
+        let (histogram, cut) = counts_of(&[-1.0, 0.5, 1.0, 1.5, 3.0]);
+        let of = |bins| StoredHistogram::numeric(&histogram, &cut, bins);
+        assert_eq!(of(10).cells, [3, 2]);
+        assert_eq!(of(20).cells, [1, 3, 1]);
+        assert!(of(10).is_numeric() && !StoredHistogram::categorical(&Category::new(2)).is_numeric());
+        assert!(!of(10).clone().merge(&of(20)), "other quantile bins");
+    }
+
+    #[test]
+    fn bins_and_edges_that_do_not_fit_give_no_histogram() {
+        let stored = StoredHistogram::bins(vec![0, 2, 0]);
+        assert!(stored.histogram(&[], None).is_none());
+        assert!(stored.histogram(&[0, 2, 0], Some(vec![1.0])).is_none(), "an edge too few");
+        assert!(stored.histogram(&[0, 2, 0], Some(vec![2.0, 1.0])).is_none(), "edges that go down");
+        assert!(stored.histogram(&[0, 2, 0], Some(vec![1.0, 2.0])).is_some());
+    }
+
+    #[test]
+    fn values_that_are_not_known_lie_at_the_edges_of_the_outermost_bins_that_hold_any() {
+        let edges = vec![1.0, 2.0, 3.0];
+        let ends = |bins: [u64; 4]| {
+            let stored = StoredHistogram::bins(bins.to_vec());
+            let (histogram, _) = stored.histogram(&bins, Some(edges.clone())).expect("edges that fit");
+            (histogram.min, histogram.max)
+        };
+        assert_eq!(ends([0, 0, 0, 0]), (None, None));
+        assert_eq!(ends([0, 4, 0, 0]), (Some(1.0), Some(2.0)));
+        assert_eq!(ends([0, 1, 1, 0]), (Some(1.0), Some(3.0)));
+        assert_eq!(ends([1, 0, 0, 1]), (Some(1.0), Some(3.0)));
+        let known = StoredHistogram { low: Some(-9.0), high: Some(9.0), ..StoredHistogram::bins(vec![1, 0, 0, 1]) };
+        let (histogram, _) = known.histogram(&known.counts, Some(edges)).expect("edges that fit");
+        assert_eq!((histogram.min, histogram.max), (Some(-9.0), Some(9.0)));
+    }
+
+    #[test]
+    fn edges_that_nobody_kept_reach_as_far_as_those_that_were_counted_by() {
+        for (first, last) in [(0, 5), (2, 3), (3, 3), (0, 0), (5, 5)] {
+            let [low, high] = [10.0, if first == last { 10.0 } else { 20.0 }];
+            let far = StoredTails { reach: Reach { first, low, last, high }, tails: Tails::default() };
+            let edges = far.edges(6);
+            assert_eq!((edges.len(), edges[first], edges[last]), (6, low, high), "{first} to {last}");
+            assert!(edges.is_sorted_by(|a, b| a < b), "{first} to {last}: {edges:?}");
+        }
+    }
+
+    #[test]
+    fn tails_of_other_edges_are_left_out() {
+        let stored = numeric(&[-5.0, 5.0]);
+        let tails = |edges: Vec<f64>| {
+            let (histogram, cut) = stored.histogram(&stored.counts, Some(edges)).expect("three edges");
+            (histogram.tails != Tails::default(), cut.edges.reach().is_some())
+        };
+        assert_eq!(tails(vec![0.0, 1.0, 2.0]), (true, true));
+        assert_eq!(tails(vec![0.0, 1.0, 2.5]), (false, false));
+        assert_eq!(tails(vec![-0.5, 1.0, 2.0]), (false, false));
+        let cells = stored.histogram(&stored.cells, None).expect("quantile bins");
+        assert_eq!((cells.0.tails, cells.1.edges.reach()), (Tails::default(), None), "of fine bins alone");
+        let mut beyond = stored.clone();
+        beyond.far.as_mut().expect("tails").reach.last = 5;
+        let (histogram, _) = beyond.histogram(&beyond.counts, None).expect("bins of some edges");
+        assert_eq!(histogram.tails, Tails::default(), "a reach that ends behind the last edge");
+    }
+
+    #[test]
+    fn what_is_no_column_of_counts_holds_none() {
+        let damaged = StructArray::from(histograms(&[Some(numeric(&[9.0]))]).as_struct().to_data());
+        let place = |name: &str| fields().iter().position(|field| field.name() == name).expect("a column");
+        let with = |name: &str, array: ArrayRef| {
+            let mut columns = damaged.columns().to_vec();
+            columns[place(name)] = array;
+            StructArray::try_new(fields(), columns, None).expect("columns of the same types")
+        };
+        assert_eq!(counted(&with("far", Arc::new(BinaryArray::from_vec(vec![b"\xff"]))), 0), None, "damaged tails");
+        let none = StoredHistogram { far: None, ..numeric(&[9.0]) };
+        let without = with("far", arrow::array::new_null_array(&DataType::Binary, 1));
+        assert_eq!(counted(&without, 0), Some(none), "tails of an earlier release");
+        assert_eq!(counted(&Float64Array::from(vec![1.0]), 0), None);
+        assert_eq!(counted(&lists([vec![1, 2]].into_iter()), 0), Some(StoredHistogram::bins(vec![1, 2])));
+    }
+
+    #[test]
+    fn the_smallest_and_largest_value_are_those_of_whichever_side_knows_one() {
+        let ends = |low, high| StoredHistogram { low, high, ..StoredHistogram::bins(vec![1]) };
+        let cases = [
+            (ends(None, Some(1.0)), ends(Some(0.0), None), (Some(0.0), Some(1.0))),
+            (ends(Some(-1.0), Some(1.0)), ends(Some(0.0), Some(3.0)), (Some(-1.0), Some(3.0))),
+            (ends(None, None), ends(None, None), (None, None)),
+        ];
+        for (a, b, expected) in cases {
+            let [ab, ba] = [merged(&[&a, &b]), merged(&[&b, &a])];
+            assert_eq!((ab.low, ab.high), expected);
+            assert_eq!(ab, ba);
+        }
+    }
 
     #[test]
     fn counts_survive_the_table_and_merge() {

@@ -110,3 +110,67 @@ impl KnownDay {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::folder;
+    use super::super::place::wait;
+    use super::*;
+    use crate::output::summary::tests::row;
+
+    fn weighed(n: u64, n_baseline: u64) -> WindowRow {
+        WindowRow { n, n_baseline, ..row(0, "amount", "own", 0.5) }
+    }
+
+    #[test]
+    fn a_judgement_is_known_by_all_its_rows_but_not_by_its_revision() {
+        let rows = [weighed(3, 4), weighed(5, 0)];
+        let said = LastRevision::by(&rows, 2);
+        assert_eq!((said.revision, said.weight), (2, 12));
+        let later = rows.clone().map(|row| WindowRow { revision: 9, ..row });
+        assert_eq!(LastRevision::by(&later, 2), said);
+        let changes: [fn(&mut WindowRow); 4] = [
+            |row| row.value = None,
+            |row| row.segment.push('x'),
+            |row| row.n_baseline += 1,
+            |row| row.trust = Trust::Degraded,
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            let mut other = rows.clone();
+            change(&mut other[1]);
+            assert_ne!(LastRevision::by(&other, 2).digest, said.digest, "change {at}");
+        }
+        assert_ne!(LastRevision::by(&rows[..1], 2).digest, said.digest, "a row fewer");
+        let swapped = [rows[1].clone(), rows[0].clone()];
+        assert_ne!(LastRevision::by(&swapped, 2).digest, said.digest, "another order");
+    }
+
+    #[test]
+    fn a_closed_day_comes_back_and_its_name_says_what_is_in_it() {
+        let place = folder();
+        let said = LastRevision { revision: 1, weight: 2, digest: u64::MAX };
+        let day = KnownDay { judgements: [((-1, 2, true), said)].into(), records: [u64::MAX, 0].into() };
+        let [path, again] = [(); 2].map(|()| wait(day.put(&place, "1970-01-01")).expect("written"));
+        assert_eq!(path, again);
+        assert!(
+            path.starts_with("_known/1970-01-01-") && path.len() == "_known/1970-01-01-0123456789abcdef.json".len(),
+            "{path}"
+        );
+        assert_eq!(wait(KnownDay::get(&place, &path)).expect("read"), day);
+        assert_ne!(wait(KnownDay::default().put(&place, "1970-01-01")).expect("written"), path);
+        wait(place.put(&path, Bytes::from_static(b"[]"))).expect("damaged");
+        let error = wait(KnownDay::get(&place, &path)).expect_err("no day");
+        assert!(error.to_string().starts_with(&format!("{path} of the store at memory is damaged: ")), "{error}");
+        assert_eq!(error.advice(), Some("restore it from a backup, or replay the log into a new store"));
+    }
+
+    #[test]
+    fn what_is_learned_later_counts() {
+        let said = |revision: u32| LastRevision { revision, weight: 0, digest: 0 };
+        let [a, b, c] = [(0, 1, false), (0, 1, true), (1, 2, false)];
+        let mut known = KnownDay { judgements: [(a, said(1)), (b, said(1))].into(), records: [1].into() };
+        known.learn(&KnownDay { judgements: [(a, said(2)), (c, said(0))].into(), records: [2].into() });
+        assert_eq!(known.judgements, [(a, said(2)), (b, said(1)), (c, said(0))].into());
+        assert_eq!(known.records, [1, 2].into());
+    }
+}

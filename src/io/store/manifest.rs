@@ -262,3 +262,183 @@ pub(super) async fn load(place: &StoreFolder, number: u64) -> Result<Manifest> {
 pub(super) async fn create(place: &StoreFolder, number: u64, manifest: &Manifest) -> Result<Created> {
     place.put_new(&path(number), manifest.encode()).await
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bytes::Bytes;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use proptest::prelude::*;
+
+    use super::super::known::LastRevision;
+    use super::super::place::wait;
+    use super::*;
+
+    /// A store that nothing is in.
+    pub(in super::super) fn folder() -> StoreFolder {
+        StoreFolder::over(std::sync::Arc::new(InMemory::new()), Path::default(), "memory")
+    }
+
+    /// A file of ten rows and a hundred bytes, of a day in January 1970.
+    pub(in super::super) fn stored(table: StoreTable, day: i64, model: &str, name: &str) -> StoredFile {
+        let from = (day - 1) * 86_400_000_000;
+        let (path, date) = (format!("{}/{name}.parquet", table.name()), format!("1970-01-{day:02}"));
+        let (model, to) = (model.to_owned(), from + 1);
+        StoredFile { format: Version, table, path, date, model, rows: 10, bytes: 100, from, to }
+    }
+
+    fn flush(name: &str) -> Manifest {
+        let mark = Mark { lane: 0, source: 0, part: 0, at: i64::try_from(name.len()).expect("a short name") };
+        let files = vec![stored(StoreTable::Windows, 1, "m", name)];
+        Manifest { files, marks: vec![mark], ..Manifest::flush("p") }.identified()
+    }
+
+    fn names(contents: &Contents) -> Vec<&str> {
+        contents.files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    fn write(place: &StoreFolder, number: u64, manifest: &Manifest) {
+        assert_eq!(wait(create(place, number, manifest)).expect("written"), Created::New);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_they_are_written_and_sort_as_their_names(a in 0..10_u64.pow(12), b in 0..10_u64.pow(12)) {
+            prop_assert_eq!(number(&path(a)), Some(a));
+            prop_assert_eq!(path(a).cmp(&path(b)), a.cmp(&b));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_manifest_has_no_number() {
+        for path in
+            ["_manifests/1", "_manifests/1.json.tmp", "_manifests1.json", "old/_manifests/1.json", "_manifests/x.json"]
+        {
+            assert_eq!(number(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_taken_once_and_what_came_second_leaves_what_is_there() {
+        let (place, first) = (folder(), flush("a"));
+        write(&place, 0, &first);
+        assert_eq!(wait(create(&place, 0, &flush("b"))).expect("no failure"), Created::Known);
+        assert_eq!(wait(load(&place, 0)).expect("the first"), first);
+    }
+
+    #[test]
+    fn no_two_flushes_say_the_same_and_one_says_the_same_again() {
+        assert_eq!(flush("a").flushed, flush("a").flushed);
+        assert_ne!(flush("a").flushed, flush("b").flushed);
+    }
+
+    #[test]
+    fn whoever_catches_up_knows_what_one_knows_who_begins() {
+        let (place, mut early) = (folder(), Contents::default());
+        for (number, name) in ["a", "bb", "ccc", "dddd"].into_iter().enumerate() {
+            write(&place, number as u64, &flush(name));
+            if number != 1 {
+                wait(early.catch_up(&place)).expect("a store");
+            }
+            let late = wait(Contents::read(&place)).expect("a store");
+            if number != 1 {
+                assert_eq!((names(&early), &early.marks, early.flushed), (names(&late), &late.marks, late.flushed));
+                assert_eq!((early.next, late.next), (number as u64 + 1, number as u64 + 1));
+            }
+        }
+        wait(early.catch_up(&place)).expect("nothing new");
+        assert_eq!(names(&early).len(), 4, "no file is counted twice");
+        assert_eq!(early.marks.values().collect::<Vec<_>>(), [&4], "the last mark counts");
+        assert_eq!((early.pipeline.as_deref(), early.checkpoint), (Some("p"), None));
+    }
+
+    #[test]
+    fn a_checkpoint_stands_for_all_before_it_even_when_they_are_gone() {
+        let place = folder();
+        write(&place, 0, &flush("a"));
+        write(&place, 1, &flush("b"));
+        let mut contents = wait(Contents::read(&place)).expect("a store");
+        contents.files.remove(0);
+        let checkpoint = contents.checkpoint();
+        assert_eq!(checkpoint.kind, ManifestKind::Checkpoint);
+        write(&place, 2, &checkpoint);
+        write(&place, 3, &flush("c"));
+        let whole = wait(Contents::read(&place)).expect("a store");
+        assert_eq!(names(&whole), ["windows/b.parquet", "windows/c.parquet"]);
+        assert_eq!((whole.checkpoint, whole.next, whole.flushed), (Some(2), 4, flush("c").flushed));
+        // A checkpoint is no flush: who wrote the last one is still known.
+        wait(contents.catch_up(&place)).expect("a store");
+        assert_eq!((names(&contents), contents.flushed), (names(&whole), whole.flushed));
+        for number in [0, 1] {
+            wait(place.delete(&path(number))).expect("deleted");
+        }
+        assert_eq!(names(&wait(Contents::read(&place)).expect("a store")), names(&whole));
+    }
+
+    #[test]
+    fn a_checkpoint_says_all_that_is_known() {
+        let mut contents = Contents::default();
+        let mut manifest = flush("a");
+        manifest.plans.insert(7);
+        manifest.closed.insert("1970-01-01".into(), "_known/x.json".into());
+        manifest.known.insert("1970-01-02".into(), KnownDay { records: [1, 2].into(), ..KnownDay::default() });
+        contents.apply(4, manifest);
+        let mut again = Contents::default();
+        again.apply(5, contents.checkpoint());
+        let parts = |contents: &Contents| {
+            let Contents { files, known, closed, plans, marks, flushed, pipeline, .. } = contents.clone();
+            (files, known, closed, plans, marks, (flushed, pipeline))
+        };
+        assert_eq!(parts(&again), parts(&contents));
+        assert_eq!((again.next, again.checkpoint, contents.checkpoint), (6, Some(5), None));
+    }
+
+    #[test]
+    fn a_store_that_has_less_than_before_is_gone() {
+        let place = folder();
+        write(&place, 0, &flush("a"));
+        let mut contents = wait(Contents::read(&place)).expect("a store");
+        let empty = wait(contents.catch_up(&folder())).expect_err("another place");
+        assert_eq!(empty.to_string(), "the store at memory has gone");
+        assert_eq!(empty.advice(), Some("check that it is mounted"));
+        assert!(wait(contents.catch_up(&place)).is_ok(), "nothing new is no loss");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_which_release_may() {
+        let cases = [
+            ("{", "_manifests/000000000003.json of the store at memory is damaged", "restore it from a backup"),
+            ("{\"format\":2}", "_manifests/000000000003.json of the store at memory is damaged", "restore it"),
+            ("{\"format\":3}", "_manifests/000000000003.json of the store at memory has format 3", "a newer release"),
+            ("{\"format\":1}", "_manifests/000000000003.json of the store at memory has format 1", "an older release"),
+        ];
+        for (text, message, advice) in cases {
+            let place = folder();
+            wait(place.put(&path(3), Bytes::from(text))).expect("written");
+            let error = wait(load(&place, 3)).expect_err("no manifest of this release");
+            assert!(error.to_string().starts_with(message), "{text}: {error}");
+            assert!(error.advice().is_some_and(|hint| hint.starts_with(advice)), "{text}: {:?}", error.advice());
+        }
+    }
+
+    #[test]
+    fn what_was_said_of_a_closed_day_since_counts_for_more_than_its_file() {
+        let (place, day, span) = (folder(), "1970-01-01", (0, 1, false));
+        let said = |revision: u32| LastRevision { revision, weight: 1, digest: u64::from(revision) };
+        let of = |revision: u32, records: [u64; 1]| KnownDay {
+            judgements: [(span, said(revision))].into(),
+            records: records.into(),
+        };
+        let path = wait(of(1, [1]).put(&place, day)).expect("written");
+        let mut contents = Contents::default();
+        let closed = [(day.to_owned(), path)].into();
+        contents.apply(0, Manifest { closed, ..Manifest::flush("p") });
+        assert!(!contents.recalls(day) && contents.recalls("1970-01-02"));
+        contents.known.insert(day.to_owned(), of(2, [2]));
+        for _ in 0..2 {
+            wait(contents.recall(&place, day)).expect("read");
+            assert!(contents.recalls(day));
+            assert_eq!(contents.known[day], KnownDay { records: [1, 2].into(), ..of(2, [2]) });
+        }
+    }
+}

@@ -107,3 +107,77 @@ fn stamp(at: Micros) -> String {
     let time = timestamp_us_to_datetime(at.max(0)).unwrap_or_default();
     time.format("%Y%m%dT%H%M%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Array as _;
+
+    use super::super::columns::BatchBuilder;
+    use super::*;
+
+    const DAY: Micros = 86_400_000_000;
+
+    /// Rows of a model and a time, as columns.
+    type TimedRow = (&'static str, Micros);
+
+    fn columns(rows: &[TimedRow]) -> RecordBatch {
+        BatchBuilder::of(rows).text("topic", |row| row.0).time("time", |row| row.1).small("lane", |_| 0).batch()
+    }
+
+    fn portions(rows: &[TimedRow]) -> Vec<Portion> {
+        split(StoreTable::Quality, rows, |row| (row.0.to_owned(), row.1, row.1 + 5), columns)
+    }
+
+    #[test]
+    fn days_begin_at_midnight_and_what_has_no_time_is_of_the_first() {
+        let cases = [
+            (0, "1970-01-01"),
+            (DAY - 1, "1970-01-01"),
+            (DAY, "1970-01-02"),
+            (951_782_400_000_000, "2000-02-29"),
+            (-1, "1970-01-01"),
+            (Micros::MAX, "1970-01-01"),
+        ];
+        cases.into_iter().for_each(|(at, day)| assert_eq!(date(at), day, "{at}"));
+    }
+
+    #[test]
+    fn rows_are_split_by_day_and_model_and_each_part_knows_its_first_and_last_time() {
+        let parts = portions(&[("m", DAY + 2), ("a", DAY), ("m", 7), ("m", DAY + 1), ("m", DAY + 9)]);
+        let seen: Vec<_> = parts
+            .iter()
+            .map(|part| (part.date.as_str(), part.model.as_str(), part.from, part.to, part.rows.num_rows()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("1970-01-01", "m", 7, 12, 1),
+                ("1970-01-02", "a", DAY, DAY + 5, 1),
+                ("1970-01-02", "m", DAY + 1, DAY + 14, 3)
+            ]
+        );
+        assert!(portions(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_named_by_where_it_belongs_and_by_its_sorted_rows() {
+        let file = |rows: &[TimedRow]| portions(rows)[0].file().expect("a file");
+        let (one, body) = file(&[("a/b", DAY + 3_661_000_000), ("a/b", DAY + 3_660_000_000)]);
+        let folder = "quality/date=1970-01-02/model=a%2Fb/19700102T010100Z-";
+        assert!(one.path.starts_with(folder) && one.path.ends_with(".parquet"), "{}", one.path);
+        assert_eq!((one.rows, one.bytes), (2, body.len() as u64));
+        let (same, bytes) = file(&[("a/b", DAY + 3_660_000_000), ("a/b", DAY + 3_661_000_000)]);
+        assert_eq!((same, bytes), (one.clone(), body.clone()), "the order in which rows come does not matter");
+        let (other, _) = file(&[("a/b", DAY + 3_660_000_000), ("a/b", DAY + 3_662_000_000)]);
+        assert_ne!(other.path, one.path);
+        let rows = file::decode(&one.path, body).expect("Parquet");
+        let times = rows.column_by_name("time").expect("a column").to_data();
+        assert_eq!(times.buffers()[0].typed_data::<i64>(), [DAY + 3_660_000_000, DAY + 3_661_000_000]);
+    }
+
+    #[test]
+    fn a_model_without_a_name_has_a_folder() {
+        let (file, _) = portions(&[("", 0)])[0].file().expect("a file");
+        assert!(file.path.starts_with("quality/date=1970-01-01/model=__HIVE_DEFAULT_PARTITION__/19700101T000000Z-"));
+    }
+}

@@ -33,6 +33,8 @@ const CORRECTABLE: u64 = 100;
 const AWAY: usize = 40;
 /// An id, in a table that is at least half full.
 const ID: u64 = 16;
+/// The most that is told of anything, so that all of it can be added up.
+const MOST: usize = usize::MAX / 16;
 /// What stands beside each summary that is kept: its place in maps.
 const PLACE: usize = 100;
 
@@ -203,7 +205,11 @@ impl<'a> MemoryEstimate<'a> {
         let labels = self.plan.quality.as_ref();
         MemoryUse {
             open_panes: self.open_panes(),
-            sealed_panes: self.sealed_panes() + self.earlier() + labels.map_or(0, |quality| self.label_panes(quality)),
+            sealed_panes: self
+                .sealed_panes()
+                .saturating_add(self.earlier())
+                .saturating_add(labels.map_or(0, |quality| self.label_panes(quality)))
+                .min(MOST),
             labels: labels.map_or(0, |quality| self.waiting(quality)),
             ids: self.ids(),
             judging: self.judging(),
@@ -218,8 +224,8 @@ impl<'a> MemoryEstimate<'a> {
     /// The groups of a window, opened, and the views that they are rolled up to: versions, their segments, and all.
     fn judging(&self) -> usize {
         let summaries = self.groups.min(self.of_pane.max(1));
-        let views = summaries + self.versions + 1;
-        times(self.traffic((self.of_pane / summaries.max(1)).max(1)).bytes(), summaries + views)
+        let views = summaries.saturating_add(self.versions).saturating_add(1);
+        times(self.traffic((self.of_pane / summaries.max(1)).max(1)).bytes(), summaries.saturating_add(views))
     }
 
     /// One pane that fills, and one that waits for late events.
@@ -231,7 +237,7 @@ impl<'a> MemoryEstimate<'a> {
         let mut rest = self.traffic(of_cell);
         let tails: usize = std::mem::take(&mut rest.numeric).iter().map(|histogram| histogram.tails.bytes()).sum();
         let counted = OpenTraffic { rest, ..OpenTraffic::new(&self.plan.columns) };
-        times(counted.bytes() + tails + PLACE, cells * sources * open)
+        times(counted.bytes() + tails + PLACE, cells.saturating_mul(sources * open))
     }
 
     fn sealed_panes(&self) -> usize {
@@ -245,14 +251,14 @@ impl<'a> MemoryEstimate<'a> {
         let WindowKind::Sliding { size, slide } = self.plan.time.window else { return 0 };
         let Some(back) = self.plan.furthest_back() else { return 0 };
         let windows = panes(back.saturating_add(self.plan.time.revise_for), slide);
-        let views = self.groups + self.versions + 1;
+        let views = self.groups.saturating_add(self.versions).saturating_add(1);
         self.sealed_traffic(views, per(self.of_pane, size, self.plan.time.pane).saturating_mul(3), windows)
     }
 
     /// So many summaries that share so many events, so many times.
     fn sealed_traffic(&self, summaries: u64, events: u64, copies: u64) -> usize {
         let summaries = summaries.min(events.max(1));
-        let sealed = Sealed::new(&self.traffic((events / summaries).max(1))).bytes();
+        let sealed = Sealed::new(&self.traffic((events / summaries.max(1)).max(1))).bytes();
         times(self.kept(sealed) + PLACE, summaries.saturating_mul(copies))
     }
 
@@ -298,6 +304,7 @@ impl<'a> MemoryEstimate<'a> {
         let each = label + if self.is_bounded { WAITING_AWAY } else { WAITING };
         times(PLACE + 30, cells.saturating_mul(panes))
             .saturating_add(times(1, self.followed(quality).saturating_mul(panes).saturating_mul(each)))
+            .min(MOST)
     }
 
     /// Ids of the pane that fills, and of the one before until no late event can come to it.
@@ -335,7 +342,7 @@ fn share(n: u64, share: f64) -> u64 {
 }
 
 fn times(bytes: usize, n: u64) -> usize {
-    bytes.saturating_mul(usize::try_from(n).unwrap_or(usize::MAX)).min(usize::MAX / 16)
+    bytes.saturating_mul(usize::try_from(n).unwrap_or(usize::MAX)).min(MOST)
 }
 
 /// A summary of so many events, spread as events might be.
@@ -413,3 +420,6 @@ fn place(i: u64, places: u64) -> u64 {
     let spread = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     u64::try_from((u128::from(spread) * u128::from(places)) >> 64).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,3 +131,65 @@ pub(super) fn check_token(name: &str, token: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(powers: &[Power]) -> Identity {
+        Identity { name: "ada".to_owned(), powers: powers.to_vec(), proof: Proof::Token }
+    }
+
+    /// Whether somebody may answer, hold, and give a command that does neither.
+    fn may(powers: &[Power]) -> [bool; 3] {
+        let who = with(powers);
+        let commands = [CommandName::Approve, CommandName::Hold, CommandName::Freeze];
+        assert_eq!(commands.map(CommandName::answers), [true, false, false]);
+        commands.map(|command| who.may(command))
+    }
+
+    #[test]
+    fn who_asks_for_something_does_not_answer_and_the_other_way_round() {
+        assert_eq!(may(&[]), [false, false, false]);
+        assert_eq!(may(&[Power::Viewer]), [false, false, false]);
+        assert_eq!(may(&[Power::Approver]), [true, true, false]);
+        assert_eq!(may(&[Power::Operator]), [false, true, true]);
+        assert_eq!(may(&[Power::Approver, Power::Operator]), [true, true, true]);
+        assert_eq!(may(&[Power::Viewer, Power::Approver]), [true, true, false]);
+        assert_eq!(may(&[Power::Admin]), [true, true, true]);
+    }
+
+    #[test]
+    fn a_role_is_one_even_if_nothing_may_be_done_with_it() {
+        for (powers, has_a_role, may_act, is_admin, named) in [
+            (&[][..], false, false, false, "no role"),
+            (&[Power::Viewer], true, false, false, "viewer"),
+            (&[Power::Viewer, Power::Operator], true, true, false, "viewer, operator"),
+            (&[Power::Admin], true, true, true, "admin"),
+        ] {
+            let who = with(powers);
+            assert_eq!((who.has_a_role(), who.may_act(), who.is_admin()), (has_a_role, may_act, is_admin), "{named}");
+            assert_eq!(who.powers(), named);
+        }
+    }
+
+    #[test]
+    fn a_token_is_long_enough_and_can_stand_in_a_header() {
+        assert!(check_token("ada", "0123456789abcdef").is_ok());
+        let short = "the token of ada is shorter than 16 characters";
+        let odd = "the token of ada holds a space or a character beyond ASCII";
+        for (token, said) in [
+            ("0123456789abcde", short),
+            ("éééééééé", short),
+            ("", short),
+            ("0123456789 abcdef", odd),
+            ("0123456789abcdefé", odd),
+            ("0123456789abcdef\n", odd),
+            ("0123456789abcdef\x7f", odd),
+        ] {
+            let error = check_token("ada", token).expect_err(token);
+            assert_eq!(error.to_string(), said, "{token:?}");
+            assert_eq!(error.advice(), Some("make one with `openssl rand -hex 32`"));
+        }
+    }
+}

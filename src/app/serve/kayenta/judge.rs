@@ -288,3 +288,171 @@ fn told(judged: &[Judged<'_>], weights: &BTreeMap<String, f64>, thresholds: Thre
     let score = json!({ "score": whole(score), "classification": class, "classificationReason": reason });
     json!({ "judgeName": NAME, "results": results, "groupScores": group_scores, "score": score })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A metric of some groups, as a config names it, with what is asked of it.
+    fn config(name: &str, groups: &[&str], terms: &Value) -> Value {
+        json!({ "name": name, "groups": groups, "analysisConfigurations": { "canary": terms } })
+    }
+
+    /// Points of both versions: the control's go up and down around 10, the experiment's around `about`.
+    fn pair(name: &str, about: f64, n: usize) -> Value {
+        let around = |centre: f64| (0..n).map(|at| centre + [0.0, 0.4, -0.4, 0.2][at % 4]).collect::<Vec<_>>();
+        let values = json!({ "control": around(10.0), "experiment": around(about) });
+        json!({ "name": name, "id": format!("id-{name}"), "values": values })
+    }
+
+    fn asked(metrics: &[Value], weights: &Value, pairs: &[Value]) -> Value {
+        let request = json!({
+            "canaryConfig": { "metrics": metrics, "classifier": { "groupWeights": weights } },
+            "scoreThresholds": { "pass": 95, "marginal": 75 }, "metricSetPairList": pairs,
+        });
+        let answer = futures_executor::block_on(post(request.to_string().into_bytes().into()));
+        let Json(told) = answer.unwrap_or_else(|problem| panic!("{}", problem.error));
+        told
+    }
+
+    /// What is said of one metric alone, and why.
+    fn classed(terms: &Value, pair: Value) -> (String, String) {
+        let told = asked(&[config("m", &["g"], terms)], &json!({}), &[pair]);
+        let text = |key: &str| told["results"][0][key].as_str().unwrap_or_default().to_owned();
+        (text("classification"), text("classificationReason"))
+    }
+
+    #[test]
+    fn a_metric_is_told_in_the_direction_that_is_asked_about() {
+        let cases = [
+            ("increase", 20.0, "High"),
+            ("increase", 5.0, "Pass"),
+            ("decrease", 20.0, "Pass"),
+            ("decrease", 5.0, "Low"),
+            ("either", 20.0, "High"),
+            ("either", 5.0, "Low"),
+            ("either", 10.0, "Pass"),
+        ];
+        for (direction, about, expected) in cases {
+            let (class, reason) = classed(&json!({ "direction": direction }), pair("m", about, 200));
+            assert_eq!(class, expected, "{direction} of {about}: {reason}");
+            let said = match expected {
+                "High" => "above",
+                "Low" => "below",
+                _ => "not shown to differ from",
+            };
+            assert!(reason.starts_with(&format!("{said} 1 times the control's mean over 200 pairs")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_tolerated_is_counted_from_the_controls_mean() {
+        let tolerant = json!({ "effectSize": { "allowedIncrease": 3.0, "allowedDecrease": 0.3 } });
+        for (about, expected) in [(20.0, "Pass"), (5.0, "Pass"), (40.0, "High"), (1.0, "Low")] {
+            assert_eq!(classed(&tolerant, pair("m", about, 200)).0, expected, "{about}");
+        }
+    }
+
+    #[test]
+    fn points_that_are_missing_leave_out_their_pair_or_are_nothing() {
+        let holes = json!({ "name": "m", "values": {
+            "control": [1.0, "NaN", 3.0, null], "experiment": [1.0, 5.0, "NaN"],
+        }});
+        let counts = |terms: &Value| {
+            let told = asked(&[config("m", &["g"], terms)], &json!({}), std::slice::from_ref(&holes));
+            ["controlMetadata", "experimentMetadata"].map(|side| told["results"][0][side]["stats"].clone())
+        };
+        let [control, experiment] = counts(&json!({}));
+        assert_eq!(control, json!({ "count": 2, "mean": 2.0, "min": 1.0, "max": 3.0, "std": 1.0 }));
+        assert_eq!(experiment, json!({ "count": 2, "mean": 3.0, "min": 1.0, "max": 5.0, "std": 2.0 }));
+        let [control, experiment] = counts(&json!({ "nanStrategy": "replace" }));
+        assert_eq!((&control["count"], &control["mean"], &control["min"]), (&json!(4), &json!(1.0), &json!(0.0)));
+        assert_eq!((&experiment["count"], &experiment["mean"]), (&json!(3), &json!(2.0)));
+        let (class, reason) = classed(&json!({}), holes.clone());
+        assert_eq!((class.as_str(), reason.as_str()), ("Nodata", "1 pairs of points are too few to say anything"));
+    }
+
+    #[test]
+    fn a_metric_without_points_fails_only_where_it_must_have_some() {
+        let empty = json!({ "name": "m", "values": { "control": [1.0, 2.0], "experiment": [] } });
+        assert_eq!(classed(&json!({}), empty.clone()).0, "Nodata");
+        let (class, reason) = classed(&json!({ "mustHaveData": true }), empty);
+        assert_eq!(class, "NodataFailMetric");
+        assert_eq!(reason, "a version has no points, and the metric must have some");
+        assert_eq!(classed(&json!({ "mustHaveData": true }), json!({ "name": "m" })).0, "NodataFailMetric");
+    }
+
+    #[test]
+    fn the_level_is_shared_among_the_metrics_that_are_not_muted() {
+        let level = |muted: [bool; 2]| {
+            let both = ["a", "b"].into_iter().zip(muted);
+            let metrics: Vec<Value> =
+                both.map(|(name, muted)| config(name, &["g"], &json!({ "muted": muted }))).collect();
+            let told = asked(&metrics, &json!({}), &[pair("a", 10.0, 50), pair("b", 10.0, 50)]);
+            let reason = told["results"][0]["classificationReason"].to_string();
+            ["0.0500", "0.0250"].map(|level| reason.contains(&format!("at {level} of every look")))
+        };
+        assert_eq!(level([false, false]), [false, true]);
+        assert_eq!(level([false, true]), [true, false]);
+        assert_eq!(level([true, true]), [true, false], "what is muted is judged as one");
+    }
+
+    /// The score and its class, of metrics `bad` (which is High), `good` and `none`, each of a group of its name.
+    fn scored(weights: &Value, names: &[&str], terms: &Value) -> (i64, String) {
+        let of = |name: &&str| match *name {
+            "bad" => pair("bad", 30.0, 200),
+            "good" => pair("good", 10.0, 200),
+            other => pair(other, 10.0, 1),
+        };
+        let metrics: Vec<Value> = names.iter().map(|name| config(name, &[name], terms)).collect();
+        let told = asked(&metrics, weights, &names.iter().map(of).collect::<Vec<_>>());
+        let (score, class) = (&told["score"]["score"], &told["score"]["classification"]);
+        (score.as_i64().expect("a whole number"), class.as_str().expect("a class").to_owned())
+    }
+
+    #[test]
+    fn groups_count_by_their_weights_and_those_without_share_what_is_left() {
+        let cases = [
+            (json!({}), &["good", "bad"][..], (50, "Fail")),
+            (json!({}), &["good"], (100, "Pass")),
+            (json!({}), &["bad"], (0, "Fail")),
+            (json!({ "good": 80.0 }), &["good", "bad"], (80, "Marginal")),
+            (json!({ "good": 80.0, "bad": 20.0 }), &["good", "bad"], (80, "Marginal")),
+            (json!({ "bad": 4.0 }), &["good", "bad"], (96, "Pass")),
+            (json!({ "good": 150.0 }), &["good", "bad"], (100, "Pass")),
+            (json!({ "good": 10.0, "bad": 30.0 }), &["good", "bad"], (25, "Fail")),
+            (json!({}), &["good", "none"], (100, "Pass")),
+            (json!({}), &["none"], (85, "Nodata")),
+        ];
+        for (weights, names, (score, class)) in cases {
+            assert_eq!(scored(&weights, names, &json!({})), (score, class.to_owned()), "{weights} of {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_critical_metric_that_does_not_pass_fails_all_and_a_muted_one_counts_for_nothing() {
+        let critical = json!({ "critical": true });
+        assert_eq!(scored(&json!({ "good": 99.0 }), &["good", "bad"], &critical), (0, "Fail".to_owned()));
+        assert_eq!(scored(&json!({}), &["good", "none"], &critical), (100, "Pass".to_owned()));
+        let muted = json!({ "critical": true, "muted": true });
+        assert_eq!(scored(&json!({}), &["bad"], &muted), (85, "Nodata".to_owned()));
+        let told = asked(&[config("bad", &["g"], &critical)], &json!({}), &[pair("bad", 30.0, 200)]);
+        assert_eq!(told["score"]["classificationReason"], json!("the critical metric bad is High"));
+    }
+
+    #[test]
+    fn what_came_with_a_metric_goes_back_with_it() {
+        let mut sent = pair("m", 20.0, 4);
+        sent["tags"] = json!({ "zone": "a" });
+        let told = asked(&[config("m", &["g", "h"], &json!({}))], &json!({}), &[sent, pair("stranger", 10.0, 4)]);
+        let [one, other] = [&told["results"][0], &told["results"][1]];
+        assert_eq!((&one["id"], &one["tags"]), (&json!("id-m"), &json!({ "zone": "a" })));
+        assert_eq!(one["groups"], json!(["g", "h"]));
+        let ratio = one["resultMetadata"]["ratio"].as_f64().expect("a ratio");
+        assert!((ratio - 20.05 / 10.05).abs() < 1e-9, "{ratio}");
+        assert_eq!(other["groups"], json!([]), "a metric that no config names is of no group");
+        let flat = json!({ "name": "m", "values": { "control": [0.0], "experiment": [1.0] } });
+        let told = asked(&[config("m", &["g"], &json!({}))], &json!({}), &[flat]);
+        assert_eq!(told["results"][0]["resultMetadata"]["ratio"], Value::Null, "no number is that many times nothing");
+    }
+}

@@ -183,3 +183,65 @@ fn error(code: &str, message: &str, hint: &str) -> PgWireError {
     info.hint = Some(hint.to_owned());
     PgWireError::UserError(Box::new(info))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch};
+
+    use super::*;
+
+    /// What a client hears of a statement, in a word: a tag, how many columns come back, or the code of an error.
+    fn heard(statement: &Statement, answer: Option<ResultSet>, status: TransactionStatus) -> String {
+        match response(statement, answer, &Format::UnifiedText, status) {
+            Ok(Response::Query(query)) => format!("{} columns", query.row_schema().len()),
+            Ok(Response::EmptyQuery) => "empty".to_owned(),
+            Ok(Response::Execution(tag)) => format!("done {}", written(tag)),
+            Ok(Response::TransactionStart(tag)) => format!("begun {}", written(tag)),
+            Ok(Response::TransactionEnd(tag)) => format!("ended {}", written(tag)),
+            Ok(_) => "something else".to_owned(),
+            Err(PgWireError::UserError(info)) => info.code,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn written(tag: Tag) -> String {
+        pgwire::messages::response::CommandComplete::from(tag).tag
+    }
+
+    fn answer() -> ResultSet {
+        let column = Arc::new(Int64Array::from(vec![1, 2]));
+        let batch = RecordBatch::try_from_iter([("n", column as arrow::array::ArrayRef)]).expect("a batch");
+        ResultSet { schema: batch.schema(), batches: vec![batch], truncated: false }
+    }
+
+    #[test]
+    fn a_transaction_that_failed_answers_nothing_until_it_ends() {
+        let show = Statement::Show("a".to_owned(), "b".to_owned());
+        let cases = [
+            (Statement::Begin, "begun BEGIN", "25P02"),
+            (Statement::Commit, "ended COMMIT", "ended ROLLBACK"),
+            (Statement::Rollback, "ended ROLLBACK", "ended ROLLBACK"),
+            (Statement::Done("SET"), "done SET", "25P02"),
+            (show, "1 columns", "25P02"),
+        ];
+        for (statement, good, failed) in cases {
+            assert_eq!(heard(&statement, Some(answer()), TransactionStatus::Idle), good);
+            assert_eq!(heard(&statement, Some(answer()), TransactionStatus::Transaction), good);
+            assert_eq!(heard(&statement, Some(answer()), TransactionStatus::Error), failed);
+        }
+        assert_eq!(heard(&Statement::Show(String::new(), String::new()), None, TransactionStatus::Idle), "empty");
+    }
+
+    #[test]
+    fn whose_fault_an_error_is_stands_in_its_code() {
+        let told = |error: Error| match told(error) {
+            PgWireError::UserError(info) => (info.code, info.message, info.hint.unwrap_or_default()),
+            other => panic!("{other}"),
+        };
+        let of = |code: &str, message: &str, hint: &str| (code.to_owned(), message.to_owned(), hint.to_owned());
+        assert_eq!(told(Error::user("a").hint("h")), of("42000", "a", "h"));
+        assert_eq!(told(Error::candidate("a")), of("42000", "a", "report this"));
+        assert_eq!(told(Error::external("a").because("b")), of("58000", "a: b", "report this"));
+        assert_eq!(told(Error::internal("a")), of("XX000", "a", "report this"));
+    }
+}

@@ -145,3 +145,43 @@ impl PgClient {
         finish_authentication(client, &parameters).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A first message: mechanism, length and data.
+    fn message(mechanism: &[u8], length: i32, data: &[u8]) -> Vec<u8> {
+        [mechanism, &[0], &length.to_be_bytes(), data].concat()
+    }
+
+    #[test]
+    fn the_first_message_of_a_login_is_whole_or_none() {
+        assert_eq!(first_response(&message(b"SCRAM-SHA-256", 3, b"n,,")), Some(("SCRAM-SHA-256", &b"n,,"[..])));
+        assert_eq!(first_response(&message(b"", 0, b"")), Some(("", &b""[..])));
+        assert_eq!(first_response(&message(b"PLAIN", -1, b"")), Some(("PLAIN", &b""[..])), "no data at all");
+        let broken = [
+            message(b"SCRAM-SHA-256", 4, b"n,,"),
+            message(b"SCRAM-SHA-256", 2, b"n,,"),
+            message(b"SCRAM-SHA-256", -1, b"n,,"),
+            message(b"SCRAM-SHA-256", i32::MAX, b"n,,"),
+            message(b"\xff", 0, b""),
+            b"SCRAM-SHA-256".to_vec(),
+            b"SCRAM-SHA-256\0\0\0".to_vec(),
+            Vec::new(),
+        ];
+        for body in broken {
+            assert_eq!(first_response(&body), None, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn faults_of_a_login_have_codes_that_clients_know() {
+        let code = |fault| match told(fault) {
+            PgWireError::UserError(info) => (info.severity, info.code),
+            other => panic!("{other}"),
+        };
+        assert_eq!(code(ScramError::Message), ("FATAL".to_owned(), "08P01".to_owned()));
+        assert_eq!(code(ScramError::Binding), ("FATAL".to_owned(), "28000".to_owned()));
+    }
+}

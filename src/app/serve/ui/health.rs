@@ -193,3 +193,119 @@ fn kept(judged: JudgedUpto, dropped: u64) -> Html {
     };
     html!("<p>{} windows judged, the last one up to {}.{}</p>", count(judged.windows), time(judged.upto), dropped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of a family's labels, and a value.
+    type Series<'a> = (&'a [&'a str], f64);
+
+    fn samples(all: &[(&Family, &[Series<'_>])]) -> Samples {
+        let sample = |(labels, value): &Series<'_>| Sample {
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            value: *value,
+        };
+        all.iter().map(|(family, series)| (family.name.to_owned(), series.iter().map(sample).collect())).collect()
+    }
+
+    /// The cells of a table's rows, as text.
+    fn rows(table: Html) -> Vec<Vec<String>> {
+        let text = table.into_string();
+        let body =
+            text.split_once("<tbody>").and_then(|(_, rest)| rest.split_once("</tbody>")).map_or("", |(body, _)| body);
+        let plain = |cell: &str| {
+            let words = cell.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+            words.collect::<String>().trim().to_owned()
+        };
+        let cells = |row: &str| row.replace("</th>", "</td>").split("</td>").map(plain).collect::<Vec<_>>();
+        let row = |row: &str| cells(row).into_iter().filter(|cell| !cell.is_empty()).collect();
+        body.split("<tr>").skip(1).map(row).collect()
+    }
+
+    #[test]
+    fn events_are_shares_of_all_that_were_taken_or_refused() {
+        let counted = samples(&[
+            (&family::INGESTED, &[(&["prediction"], 900.0), (&["outcome"], 0.0)]),
+            (&family::REJECTED, &[(&["malformed"], 100.0)]),
+            (&family::LATE, &[(&[], 50.0)]),
+        ]);
+        let told = rows(events(&counted));
+        assert_eq!(told[0], ["taken: prediction", "900", "90 %"]);
+        assert_eq!(told[1], ["late for their window, dropped", "50", "5 %"]);
+        assert_eq!(told[2], ["seen before, dropped", "0", "0 %"]);
+        assert_eq!(told[3], ["refused: malformed", "100", "10 %"]);
+        assert_eq!(told.len(), 4, "what has not happened is left out");
+        let none = rows(events(&Samples::new()));
+        assert_eq!(none[0], ["late for their window, dropped", "0", "–"]);
+    }
+
+    #[test]
+    fn a_stream_has_its_numbers_by_its_labels() {
+        let two = |value: f64| -> [Series<'static>; 2] { [(&["0", "p"], value), (&["1", "p"], 7.0)] };
+        let (records, lag, debt) = (two(1_234.0), two(61.0), two(5.0));
+        let told = rows(streams(&samples(&[
+            (&family::LAG_RECORDS, &records),
+            (&family::LAG, &lag),
+            (&family::REPLAY_DEBT, &debt),
+        ])));
+        assert_eq!(told[0], ["p 0", "1,234", "1 min 1 s", "–", "5"]);
+        assert_eq!(told[1], ["p 1", "7", "7 s", "–", "7"]);
+        assert_eq!(
+            rows(streams(&samples(&[(&family::LAG_RECORDS, &[(&["0"], 1.0)])]))).len(),
+            0,
+            "labels of another kind"
+        );
+    }
+
+    #[test]
+    fn memory_is_told_in_megabytes_with_what_was_left_out() {
+        let taken = samples(&[
+            (&family::MEMORY, &[(&["open_panes"], 2_500_000.0), (&["ids"], 0.0)]),
+            (&family::RESIDENT, &[(&[], 150_000_000.0)]),
+            (&family::EARLY_SKIPPED, &[(&[], 3.0)]),
+        ]);
+        let html = memory(&taken);
+        assert!(html.clone().into_string().contains("<p>3 results of open windows were left out"));
+        assert_eq!(rows(html), [["open panes", "2.5 MB"], ["ids", "0 MB"], ["the whole process", "150 MB"]]);
+        assert!(!memory(&Samples::new()).into_string().contains("left out"));
+    }
+
+    #[test]
+    fn rollouts_that_are_over_say_nothing_of_their_data() {
+        let blind = |windows: u64| {
+            let mut state = RolloutState::new("r", "m<b>", "v2", "v1");
+            (state.validity, state.counts.blind) = (Validity::Blind, windows.try_into().expect("few"));
+            state
+        };
+        let ended = RolloutState { state: crate::verdict::State::Retired, ..blind(9) };
+        let told = trust(&[blind(3), ended.clone()]).into_string();
+        assert_eq!(told.matches("<li>").count(), 1);
+        assert!(told.contains("for 3 windows") && told.contains("m&lt;b&gt;"), "{told}");
+        assert_eq!(trust(&[ended]).into_string(), "<p>Nothing yet.</p>");
+        assert!(!trust(&[blind(0)]).into_string().contains("for 0 windows"));
+    }
+
+    #[test]
+    fn workers_that_are_silent_are_told_apart() {
+        let worker = |name: &str, silent_ms| WorkerSilence { worker: name.to_owned(), silent_ms };
+        let told = rows(workers(&[worker("engine", 2_000), worker("reader-0", 3_600_000)], Duration::from_secs(90)));
+        assert_eq!(told, [["engine", "✓ alive", "2 s"], ["reader-0", "✕ silent", "1 h"]]);
+    }
+
+    #[test]
+    fn counts_are_whole_and_never_below_nothing() {
+        assert_eq!([whole(-1.0), whole(0.0), whole(1_999.9), whole(f64::NAN)], ["0", "0", "1,999", "0"]);
+        assert_eq!(
+            [seconds(None), seconds(Some(-1.0)), seconds(Some(125.0)), seconds(Some(f64::MAX))],
+            ["–", "0 ms", "2 min 5 s", "0 ms"]
+        );
+    }
+
+    #[test]
+    fn windows_that_found_no_room_are_counted() {
+        let told = |dropped| kept(JudgedUpto { windows: 1_200, upto: 0 }, dropped).into_string();
+        assert!(told(0).starts_with("<p>1,200 windows judged, the last one up to <time"), "{}", told(0));
+        assert!(!told(0).contains("no room") && told(7).contains(" 7 rows of windows found no room"));
+    }
+}

@@ -11,7 +11,8 @@ use super::*;
 const DAY: Micros = 86_400_000_000;
 const START: Micros = 15_813 * DAY; // 2013-04-18
 
-fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
+/// A number that was computed of a column, of one day.
+pub(crate) fn row(day: i64, column: &str, convention: &str, value: f64) -> WindowRow {
     WindowRow {
         window_start: START + day * DAY,
         window_end: START + (day + 1) * DAY,
