@@ -260,20 +260,20 @@ impl<'a> Actor<'a> {
     }
 
     /// Looks at the shares of candidates at which nothing has to be done, too, and writes what was seen. It is done
-    /// when no step is due: restrictions and acknowledgements come first.
+    /// when no step is due: restrictions and acknowledgements come first, and between two looks.
     fn expose(&mut self) {
         let (now, every) = (self.now(), self.config.terms.every);
-        let is_due =
-            |about: &CandidateKey| self.exposures.as_ref().is_some_and(|exposures| exposures.is_due(about, now, every));
-        let candidates = self.book.candidates().into_iter().filter(|about| self.book.is_live(about));
-        let due = candidates.filter(is_due).next();
-        if let Some(about) = due {
+        let Some(exposures) = &self.exposures else { return };
+        let is_due = |about: &CandidateKey| self.book.is_live(about) && exposures.is_due(about, now, every);
+        let at_once = if self.mode == Mode::On { 1 } else { usize::MAX };
+        let due: Vec<CandidateKey> = self.book.candidates().into_iter().filter(is_due).take(at_once).collect();
+        for about in due {
             let subject = self.subject(&about);
             drop(self.look(&subject));
         }
+        let (watch, name) = (self.watch, &self.config.terms.adapter);
         if let Some(exposures) = &mut self.exposures {
-            let (watch, name) = (self.watch, &self.config.terms.adapter);
-            exposures.write(self.cluster, |event| watch.saw(name, event));
+            exposures.write(self.cluster, self.mode == Mode::Once, |event| watch.saw(name, event));
         }
     }
 

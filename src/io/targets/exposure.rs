@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::watch::Event;
 use super::{Subject, Tried};
 use crate::act::{CandidateKey, ObservedShare};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::kafka::cloud_event::{Letter, SeenExposure, rfc3339};
 use crate::kafka::ports::{Cluster, Sink};
@@ -68,24 +68,34 @@ impl ExposureWriter {
         self.unwritten.insert(about, seen);
     }
 
-    /// Hands over what is not written, once what was handed over before is. Whatever became of that is told.
-    pub(super) fn write(&mut self, cluster: &dyn Cluster, told: impl Fn(Event<'_>)) {
-        let shares = self.leaving;
-        if let Some(sink) = self.sink.as_ref().filter(|_| shares > 0) {
-            match sink.is_settled() {
-                Ok(false) => return,
-                Ok(true) => {
-                    self.leaving = 0;
-                    told(Event::Exposed { shares, written: true });
-                }
-                Err(error) => self.fail(shares, &error, &told),
-            }
+    /// Hands over what is not written, once what was handed over before is. Whatever became of that is told; `waits`:
+    /// at once.
+    pub(super) fn write(&mut self, cluster: &dyn Cluster, waits: bool, told: impl Fn(Event<'_>)) {
+        if !self.has_left(false, &told) {
+            return;
         }
         let shares = self.unwritten.len();
         match self.hand_over(cluster) {
             Ok(()) => self.leaving = shares,
             Err(error) => self.fail(shares, &error, &told),
         }
+        self.has_left(waits, &told);
+    }
+
+    /// Whether nothing is on its way any more.
+    fn has_left(&mut self, waits: bool, told: &impl Fn(Event<'_>)) -> bool {
+        let shares = self.leaving;
+        let Some(sink) = self.sink.as_ref().filter(|_| shares > 0) else { return true };
+        let settled = if waits { sink.settle().map(|()| true) } else { sink.is_settled() };
+        match settled {
+            Ok(false) => return false,
+            Ok(true) => {
+                self.leaving = 0;
+                told(Event::Exposed { shares, written: true });
+            }
+            Err(error) => self.fail(shares, &error, told),
+        }
+        true
     }
 
     fn hand_over(&mut self, cluster: &dyn Cluster) -> Result<()> {
@@ -101,7 +111,7 @@ impl ExposureWriter {
     }
 
     /// A producer that has failed once says so ever after.
-    fn fail(&mut self, shares: usize, error: &crate::error::Error, told: &impl Fn(Event<'_>)) {
+    fn fail(&mut self, shares: usize, error: &Error, told: &impl Fn(Event<'_>)) {
         tracing::warn!(adapter = self.adapter, %error, hint = error.advice(), "a share that was seen is not written");
         (self.sink, self.leaving) = (None, 0);
         told(Event::Exposed { shares, written: false });
