@@ -123,7 +123,7 @@ pub struct Topics {
     pub partials: String,
     /// Events that were refused.
     pub dead_letter: String,
-    /// Shares of traffic that adapters see at their targets; compacted.
+    /// Shares of traffic that adapters see at their targets, look by look.
     pub exposures: String,
     /// Judged windows, when they are wanted on a topic.
     pub windows: Option<String>,
@@ -261,7 +261,7 @@ pub(crate) struct KafkaSection {
     /// Topic for events that were refused.
     #[serde(default = "dead_letter")]
     dead_letter_topic: At<String>,
-    /// Topic with the shares of traffic that a target with `exposure: true` shows; compacted.
+    /// Topic with the shares of traffic that a target with `exposure: true` shows, look by look.
     #[serde(default = "exposures")]
     exposures_topic: At<String>,
     /// Topic for judged windows. Default: none.

@@ -91,7 +91,7 @@ impl<'a> Actor<'a> {
         let name = &config.terms.adapter;
         let is_exposure = config.exposure && mode != Mode::DryRun;
         if is_exposure {
-            cluster.create(&[Own::of(&topics.exposures).compacted()])?;
+            cluster.create(&[Own::of(&topics.exposures)])?;
         }
         let consumer = cluster.consumer(&format!("{}.act.{name}", cluster.settings().group), name)?;
         let mut streams = Vec::new();

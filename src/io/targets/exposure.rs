@@ -107,7 +107,10 @@ impl ExposureWriter {
             Some(sink) => sink,
             None => self.sink.insert(cluster.producer()?),
         };
-        unwritten.values().try_for_each(|seen| sink.send(Letter::exposure(seen).to(&self.topic)))
+        // Whoever reads them knows by one that those before it in time are there.
+        let mut unwritten: Vec<SeenExposure> = unwritten.into_values().collect();
+        unwritten.sort_by_key(|seen| seen.at);
+        unwritten.iter().try_for_each(|seen| sink.send(Letter::exposure(seen).to(&self.topic)))
     }
 
     /// A producer that has failed once says so ever after.
