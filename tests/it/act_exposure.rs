@@ -136,8 +136,7 @@ act:
     }
 
     fn mismatch(&self) -> Option<Decision> {
-        let code = ReasonCode::TrafficMismatch;
-        self.decisions().into_iter().find(|decision| decision.reason.code == code.into())
+        self.decisions().into_iter().find(|decision| decision.reason.code == ReasonCode::TrafficMismatch)
     }
 
     /// The records of a topic in an archive.

@@ -250,6 +250,7 @@ pub const FAMILIES: &[Family] = &[
     ACT_OPEN,
     ACT_SHARE,
     ACT_CONTAINED,
+    ACT_EXPOSURES,
     MESSAGES,
     MESSAGES_PENDING,
     MEMORY,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::link::rollout_url;
 use super::words::{
-    action_name, advice, clock, number, percent, plural, state_sign, time, trust_of, validity_sign, windows, word_sign,
+    action_name, advice, clock, number, percent, plural, span, state_sign, time, trust_of, validity_sign, windows,
+    word_sign,
 };
 use crate::event::stable_hash;
 use crate::markup::{Html, html};
@@ -194,6 +195,7 @@ fn notes(known: &RolloutView, why: &str) -> Html {
         let text = format!("{} until {}; approved by {granted}", pending.signal.name(), clock(pending.deadline));
         notes.push(note("Waits for approval:", &text));
     }
+    notes.extend(kept(state).map(|text| note("Kept:", &text)));
     if !state.standing.is_empty() {
         notes.push(note("Stands against it:", &standing(state)));
     }
@@ -201,6 +203,13 @@ fn notes(known: &RolloutView, why: &str) -> Html {
     let muted = |mute: &Mute| note("Muted:", &format!("{} until {}", mute.metric, clock(mute.until)));
     notes.extend(state.people.mutes.iter().map(muted));
     html!("<ul class=\"notes\">{}</ul>", notes.into_iter().collect::<Html>())
+}
+
+/// How long the restriction in force took to be seen in traffic.
+fn kept(state: &RolloutState) -> Option<String> {
+    let effect = state.effect.as_ref()?;
+    let took = Duration::from_micros(effect.took_us?.unsigned_abs());
+    Some(format!("traffic was at or below {} {} after the decision", percent(effect.cap_pct), span(took)))
 }
 
 /// What stands against a candidate, the most severe first; each source once.

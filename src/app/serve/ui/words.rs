@@ -301,7 +301,7 @@ mod tests {
         assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, &wait).starts_with("Nothing now"));
     }
 
-    fn unseen_effect() -> Effect {
+    pub(crate) fn unseen_effect() -> Effect {
         Effect {
             decision: String::new(),
             asked_at: 0,
