@@ -188,6 +188,15 @@ act:
     }
 }
 
+/// Ends the traffic, however the test ends.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn run(config: &Path) -> Service {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
     command.args(["run", "--act", "--listen", "127.0.0.1:0", "-c"]).arg(config);
@@ -199,6 +208,7 @@ fn what_stands_at_the_target_is_declared_and_a_router_that_sends_something_else_
     let routed = Routed::set();
     std::thread::scope(|scope| {
         scope.spawn(|| routed.route());
+        let ended = Ended(&routed.ended);
         let mut service = run(&routed.config());
         routed.shows(20.0);
         routed.declare(40);
@@ -207,7 +217,7 @@ fn what_stands_at_the_target_is_declared_and_a_router_that_sends_something_else_
         routed.sent.store(80, Ordering::Relaxed);
         let told = until("a word about the share", || routed.mismatch());
         assert!(told.reason.text.contains("declared are 40.00 %"), "{told:?}");
-        routed.ended.store(true, Ordering::Relaxed);
+        drop(ended);
         service.signal("-TERM");
         assert!(service.ended().success());
     });

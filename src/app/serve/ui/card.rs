@@ -226,7 +226,9 @@ fn standing(state: &RolloutState) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::tests::unseen_effect;
     use super::*;
+    use crate::verdict::rollout::Effect;
 
     fn entry(account: &str, e_value: f64) -> LedgerEntry {
         LedgerEntry { name: account.to_owned(), alpha: 0.01, e_value, threshold: 100.0 }
@@ -245,6 +247,17 @@ mod tests {
         assert!(told("safe", 1e3, &[]).contains("<b>shown</b>"));
         assert!(!told("contain", 99.0, &[GuardName::Guardrails]).contains(acts));
         assert!(told("contain", 100.0, &[GuardName::Guardrails]).contains(acts));
+    }
+
+    #[test]
+    fn how_long_a_restriction_took_is_told_once_traffic_shows_it() {
+        let mut state = RolloutState::new("r", "m", "v2", "v1");
+        assert_eq!(kept(&state), None);
+        state.effect = Some(unseen_effect());
+        assert_eq!(kept(&state), None, "traffic does not show it yet");
+        state.effect = Some(Effect { seen_at: Some(1), took_us: Some(185_000_000), ..unseen_effect() });
+        let told = kept(&state).expect("it took a while");
+        assert_eq!(told, "traffic was at or below 5 % 3 min 5 s after the decision");
     }
 
     #[test]
