@@ -210,6 +210,7 @@ fn what_stands_at_the_target_is_declared_and_a_router_that_sends_something_else_
         scope.spawn(|| routed.route());
         let ended = Ended(&routed.ended);
         let mut service = run(&routed.config());
+        service.says("reading begins");
         routed.shows(20.0);
         routed.declare(40);
         routed.shows(40.0);
