@@ -17,14 +17,14 @@ use crate::infer::two_sample::Arm;
 use crate::scan::frame::DeclaredShare;
 use crate::verdict::judged::ShareLooks;
 
-/// LookedShares that agree, and windows that wait for more of them.
+/// Looks that agree, and windows that wait for more of them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct LookedShares {
     agreeing: Option<AgreeingLooks>,
     waiting: VecDeque<UnsureWindow>,
 }
 
-/// LookedShares in a row that show one share.
+/// Looks in a row that show one share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct AgreeingLooks {
     share: f64,
