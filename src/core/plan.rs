@@ -88,6 +88,26 @@ impl Plan {
         if is_shared { format!("{} ({}s)", of.topic, of.kind.name()) } else { of.topic.clone() }
     }
 
+    /// How long a share of traffic counts after the look that showed it, and so long after a look it is judged by;
+    /// `None` where each share stands until the next one.
+    ///
+    /// Origin: two looks, so that one may fail, in whole panes, of each of which the last look is kept, and one pane
+    /// more, as that look may come early in its pane.
+    #[must_use]
+    pub fn share_holds(&self) -> Option<Micros> {
+        let every = self.sources.iter().find_map(|source| source.mapping.looked_every)?;
+        let pane = self.time.pane;
+        let panes = every.saturating_mul(2).saturating_add(pane - 1).div_euclid(pane);
+        Some(panes.saturating_add(1).saturating_mul(pane))
+    }
+
+    /// How far before its end a window asks for shares that were looked up; `None` where none are.
+    #[must_use]
+    pub fn share_reach(&self) -> Option<Micros> {
+        let holds = self.share_holds()?;
+        Some(holds.saturating_mul(2).saturating_add(self.time.every()).saturating_add(self.time.pane))
+    }
+
     /// How far back the furthest of its baselines lies, if any is an earlier window.
     #[must_use]
     pub fn furthest_back(&self) -> Option<Micros> {

@@ -73,6 +73,7 @@ impl Crew {
             state: of("state"),
             partials: of("partials"),
             dead_letter: of("deadletter"),
+            exposures: of("exposures"),
             windows: Some(of("windows")),
         };
         let kafka = KafkaConfig { topics, ..KafkaConfig::plain(bootstrap, name) };

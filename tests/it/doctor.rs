@@ -71,6 +71,7 @@ pub(crate) fn cluster(broker: &Broker) -> KafkaConfig {
         state: name("state"),
         partials: name("partials"),
         dead_letter: name("deadletter"),
+        exposures: name("exposures"),
         windows: None,
     };
     KafkaConfig { topics, ..KafkaConfig::plain(&broker.bootstrap, name("doctor")) }

@@ -39,6 +39,7 @@ pub(crate) fn settings(broker: &Broker) -> KafkaConfig {
         state: broker.name("state"),
         partials: broker.name("partials"),
         dead_letter: broker.name("deadletter"),
+        exposures: broker.name("exposures"),
         windows: Some(broker.name("windows")),
     };
     KafkaConfig { topics, ..KafkaConfig::plain(&broker.bootstrap, broker.name("group")) }

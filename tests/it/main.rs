@@ -12,6 +12,7 @@
 
 mod act;
 mod act_alerts;
+mod act_exposure;
 mod act_role;
 mod act_targets;
 mod alerts;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use haldane::kafka::cloud_event::Letter;
+use haldane::kafka::cloud_event::{Letter, SeenExposure, rfc3339};
 use haldane::kafka::commands::Ack;
 use haldane::kafka::versions::PipelineVersion;
 use haldane::name::Name;
@@ -205,6 +205,28 @@ fn acknowledgements_are_as_the_schema_says() {
         bare.as_object_mut().unwrap().remove(name);
         assert!(!validator.is_valid(&bare) && serde_json::from_value::<Ack>(bare).is_err(), "{name} may be missing");
     }
+}
+
+#[test]
+fn shares_that_were_seen_are_as_the_schema_says() {
+    let (at, text) = (1_767_603_600_500_000, |text: &str| text.to_owned());
+    let seen = SeenExposure {
+        pipeline: text("fraud"),
+        rollout: text("fraud-canary"),
+        model: text("fraud"),
+        version: text("v2"),
+        exposure: 0.05,
+        adapter: text("gateway"),
+        time: rfc3339(at),
+        at,
+    };
+    check(include_str!("../../schemas/observed-exposure.schema.json"), &seen);
+    let letter = Letter::exposure(&seen);
+    let record = letter.to("haldane.exposures.v1");
+    let body: Value = serde_json::from_slice(record.payload.unwrap()).unwrap();
+    assert_eq!(body, serde_json::to_value(&seen).unwrap());
+    assert_eq!(record.key, Some(b"fraud/fraud-canary/fraud/v2".as_slice()));
+    assert_eq!(record.timestamp, Some(at / 1_000));
 }
 
 /// One command of each kind.

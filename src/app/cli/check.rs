@@ -140,7 +140,12 @@ fn sources(plan: &Plan) -> Vec<String> {
         let rows = rows.as_ref().map(|rows| format!(", one for each element of {rows}"));
         let side = side.map(|side| format!(", one for each row of the {} of a {}", side.tensors(), side.name()));
         let rows = rows.or(side).unwrap_or_default();
-        format!("{}s from topic {}{rows}{}{}", source.kind.name(), source.topic, version(of), taken(selection))
+        let looked = source.mapping.looked_every.map_or_else(String::new, |every| {
+            let holds = plan.share_holds().unwrap_or_default();
+            format!(": what looks at a target every {} have shown, each for {}", span(every), span(holds))
+        });
+        let (kind, topic) = (source.kind.name(), &source.topic);
+        format!("{kind}s from topic {topic}{looked}{rows}{}{}", version(of), taken(selection))
     };
     plan.sources.iter().map(line).collect()
 }

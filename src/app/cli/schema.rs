@@ -18,7 +18,7 @@ pub struct SchemaArgs {
 }
 
 /// Name, what it describes, and text of every schema.
-const SCHEMAS: [(&str, &str, &str); 12] = [
+const SCHEMAS: [(&str, &str, &str); 13] = [
     ("pipeline", "pipeline files", include_str!("../../../schemas/pipeline.schema.json")),
     ("prediction", "predictions, as JSON records", include_str!("../../../schemas/prediction.schema.json")),
     ("feature", "feature events, as JSON records", include_str!("../../../schemas/feature.schema.json")),
@@ -27,6 +27,11 @@ const SCHEMAS: [(&str, &str, &str); 12] = [
     ("window", "judged windows", include_str!("../../../schemas/window.schema.json")),
     ("decision", "decisions on the control topic", include_str!("../../../schemas/decision.schema.json")),
     ("ack", "what actuators did with decisions", include_str!("../../../schemas/ack.schema.json")),
+    (
+        "observed-exposure",
+        "shares of traffic that `haldane act` saw at a target",
+        include_str!("../../../schemas/observed-exposure.schema.json"),
+    ),
     (
         "report",
         "reports on two files, or on windows and decisions",
@@ -52,7 +57,7 @@ const SCHEMAS: [(&str, &str, &str); 12] = [
 /// Runs the command.
 pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<()> {
     let Some(name) = &args.name else {
-        let lines: Vec<String> = SCHEMAS.iter().map(|(name, about, _)| format!("{name:16} {about}")).collect();
+        let lines: Vec<String> = SCHEMAS.iter().map(|(name, about, _)| format!("{name:18} {about}")).collect();
         return print(out, &(lines.join("\n") + "\n"));
     };
     let Some((.., text)) = SCHEMAS.iter().find(|(known, ..)| known == name) else {

@@ -19,6 +19,9 @@ const UNREACHABLE: &str = "unreachable";
 const CONFLICT: &str = "conflict";
 const PUT_BACK: &str = "put_back";
 
+/// What can become of shares that were seen.
+const EXPOSURES: [&str; 2] = ["written", "failed"];
+
 /// What can become of messages.
 const MESSAGES: [&str; 3] = ["delivered", "failed", "merged"];
 
@@ -32,6 +35,7 @@ pub struct Acting {
     open: IntGaugeVec,
     share: GaugeVec,
     contained: HistogramVec,
+    exposures: IntCounterVec,
     messages: IntCounterVec,
     waiting: IntGaugeVec,
     /// Since when targets have not answered.
@@ -50,6 +54,7 @@ impl Acting {
             open: gauges(registry, &family::ACT_OPEN),
             share: real_gauges(registry, &family::ACT_SHARE),
             contained: histograms(registry, &family::ACT_CONTAINED, &DELAY_BUCKETS_S),
+            exposures: counters(registry, &family::ACT_EXPOSURES),
             messages: counters(registry, &family::MESSAGES),
             waiting: gauges(registry, &family::MESSAGES_PENDING),
             since: Mutex::default(),
@@ -71,6 +76,7 @@ impl Acting {
         self.open.with_label_values(&[target]).set(0);
         self.unreachable.with_label_values(&[target]).set(0.0);
         drop(self.contained.with_label_values(&[target]));
+        EXPOSURES.iter().for_each(|outcome| self.exposures.with_label_values(&[target, outcome]).inc_by(0));
     }
 
     /// Something happened at a target at this wall-clock time.
@@ -93,6 +99,10 @@ impl Acting {
                 contained.into_iter().for_each(|took| {
                     self.contained.with_label_values(&[target]).observe(seconds(took.max(0)));
                 });
+            }
+            Event::Exposed { shares, written } => {
+                let outcome = EXPOSURES[usize::from(!written)];
+                self.exposures.with_label_values(&[target, outcome]).inc_by(shares as u64);
             }
             Event::Told(tally) => self.told(target, tally),
         }

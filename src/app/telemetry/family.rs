@@ -161,6 +161,12 @@ pub(crate) const ACT_CONTAINED: Family = histogram(
     TARGET,
     "Time from a restriction on the control topic to the look that showed the share at or below its cap.",
 );
+pub(crate) const ACT_EXPOSURES: Family = counter(
+    "haldane_act_exposures_total",
+    &["target", "outcome"],
+    "Shares of traffic that the target showed, with `exposure: true`: written to their topic, or failed (the next look is \
+     written again).",
+);
 pub(crate) const MESSAGES: Family = counter(
     "haldane_notifications_total",
     &["target", "outcome"],
@@ -244,6 +250,7 @@ pub const FAMILIES: &[Family] = &[
     ACT_OPEN,
     ACT_SHARE,
     ACT_CONTAINED,
+    ACT_EXPOSURES,
     MESSAGES,
     MESSAGES_PENDING,
     MEMORY,

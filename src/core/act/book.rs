@@ -188,6 +188,13 @@ impl Book {
         self.entries.keys().cloned().collect()
     }
 
+    /// Whether it is judged now, so that its share of traffic is of interest.
+    #[must_use]
+    pub fn is_live(&self, about: &CandidateKey) -> bool {
+        let state = self.entries.get(about).and_then(|entry| entry.state.as_ref());
+        state.is_some_and(|state| state.state.is_live())
+    }
+
     /// The version to go back to.
     #[must_use]
     pub fn baseline(&self, about: &CandidateKey) -> &str {

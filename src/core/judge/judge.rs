@@ -182,6 +182,12 @@ impl Judge {
         true
     }
 
+    /// The start of the last pane that a partial says something about: for so long a restart needs it.
+    #[must_use]
+    pub fn needed_until(&self, partial: &Partial) -> Micros {
+        partial.needed_until(&self.plan)
+    }
+
     pub(super) fn plan_window(&mut self, span: Span) {
         if self.history.get(span).is_some() {
             return;
@@ -335,9 +341,10 @@ impl Judge {
             let earlier = |baseline: &Baseline| before.get(plan, baseline);
             let baselines = Baselines { reference: reference.as_deref(), earlier: &earlier };
             let exposure = |model: &str, version: &str| Exposure {
-                declared_pct: store.declared_share(model, version, span.end).map(|share| share * 100.0),
+                declared_pct: store.declared_share(plan, model, version, span.end).map(|share| share * 100.0),
                 observed_pct: history.get(span).map_or(0.0, |done| done.share_pct(model, version)),
             };
+            let looks = |model: &str, version: &str| store.share_looks(plan, model, version, span.end);
             let judged = Judged {
                 start: span.start,
                 end: span.end,
@@ -348,6 +355,7 @@ impl Judge {
                 newest,
                 trust,
                 exposure: &exposure,
+                looks: &looks,
                 baselines,
                 offsets: store.offsets(plan, span.start, span.end, order.1 == JudgedKind::Quality),
             };

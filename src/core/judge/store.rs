@@ -5,6 +5,7 @@
 //! what is in it. Names of groups stand here once, whatever the number of panes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::event::Micros;
@@ -15,6 +16,7 @@ use crate::scan::frame::{CORRECTED, DeclaredShare, EXPOSURE, IN_TIME, TRAFFIC};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::{Body, GroupKey, Inputs, Partial};
 use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
+use crate::verdict::judged::ShareLooks;
 
 /// What identifies a partial within its pane. The order fixes the order of merging.
 type PartialKey = (Arc<GroupKey>, u32, u16, u8);
@@ -147,17 +149,32 @@ impl PaneStore {
             .any(|(_, counted)| matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_)))
     }
 
-    /// The share of traffic declared last for a version before `end`.
-    pub(crate) fn declared_share(&self, model: &str, version: &str, end: Micros) -> Option<f64> {
-        let shares = self.shares(end).filter(|(key, ..)| key.model == model && key.version == version);
-        shares.max_by_key(|(_, declared, _)| declared.at).map(|(_, declared, _)| declared.share)
+    /// The share of traffic of a version in a window up to `end`: the one declared last, or what the last look showed,
+    /// unless that is too long ago to count.
+    pub(crate) fn declared_share(&self, plan: &Plan, model: &str, version: &str, end: Micros) -> Option<f64> {
+        let shares = self.shares(in_force(plan, end));
+        let of_version = shares.filter(|(key, ..)| key.model == model && key.version == version);
+        of_version.max_by_key(|(_, declared, _)| declared.at).map(|(_, declared, _)| declared.share)
     }
 
-    /// Shares declared before `end`.
-    fn shares(&self, end: Micros) -> impl Iterator<Item = (&GroupKey, &DeclaredShare, (u16, u32, Inputs))> {
-        let slots = self.panes.range(..end).flat_map(|(_, slots)| slots);
+    /// What was seen of a version's share, as far as a window up to `end` may know; `None` where nobody looks.
+    pub(crate) fn share_looks(&self, plan: &Plan, model: &str, version: &str, end: Micros) -> Option<ShareLooks> {
+        let holds = plan.share_holds()?;
+        let known = in_force(plan, end);
+        // Those of the window before, too: with its own they show what changed since.
+        let from = known.start.saturating_sub(plan.time.every());
+        let shares = self.shares(from..known.end);
+        let of_version = shares.filter(|(key, ..)| key.model == model && key.version == version);
+        let mut seen: Vec<DeclaredShare> = of_version.map(|(_, declared, _)| *declared).collect();
+        seen.sort_by_key(|look| look.at);
+        Some(ShareLooks { seen, until: known.end, holds })
+    }
+
+    /// Shares declared at these times.
+    fn shares(&self, at: Range<Micros>) -> impl Iterator<Item = (&GroupKey, &DeclaredShare, (u16, u32, Inputs))> {
+        let slots = self.panes.range(..at.end).flat_map(|(_, slots)| slots);
         slots.filter_map(move |((key, lane, source, _), kept)| match &kept.counted {
-            SealedContent::Exposure(declared, inputs) if declared.at < end => {
+            SealedContent::Exposure(declared, inputs) if at.contains(&declared.at) => {
                 Some((&**key, declared, (*source, *lane, *inputs)))
             }
             _ => None,
@@ -176,13 +193,13 @@ impl PaneStore {
         let counted = self.inputs.range(start..end).flat_map(|(_, inputs)| inputs);
         let counted = counted.filter(|((part, ..), _)| with_labels || *part == TRAFFIC);
         let counted = counted.map(|(&(_, source, lane), &inputs)| (source, lane, inputs));
-        let mut in_force: BTreeMap<&GroupKey, (Micros, (u16, u32, Inputs))> = BTreeMap::new();
-        for (key, declared, inputs) in self.shares(end) {
-            let last = in_force.entry(key).or_insert((declared.at, inputs));
+        let mut newest: BTreeMap<&GroupKey, (Micros, (u16, u32, Inputs))> = BTreeMap::new();
+        for (key, declared, inputs) in self.shares(in_force(plan, end)) {
+            let last = newest.entry(key).or_insert((declared.at, inputs));
             *last = (*last).max((declared.at, inputs));
         }
         let mut all: BTreeMap<(u16, u32), Inputs> = BTreeMap::new();
-        for (source, lane, inputs) in counted.chain(in_force.into_values().map(|(_, inputs)| inputs)) {
+        for (source, lane, inputs) in counted.chain(newest.into_values().map(|(_, inputs)| inputs)) {
             let range = all.entry((source, lane)).or_insert(Inputs::NONE);
             *range = range.and(inputs);
         }
@@ -260,7 +277,8 @@ impl PaneStore {
                 SealedContent::Exposure(..) | SealedContent::Intake(_) => true,
             });
         }
-        self.release_shares(traffic_before.min(quality_before));
+        let before = traffic_before.min(quality_before);
+        self.release_shares(before.saturating_sub(plan.share_reach().unwrap_or(0)));
         self.panes.retain(|_, slots| !slots.is_empty());
         self.groups.retain(|group| Arc::strong_count(group) > 1);
         self.inputs = self.inputs.split_off(&traffic_before.min(quality_before));
@@ -276,6 +294,14 @@ impl PaneStore {
             later.extend(here);
         }
     }
+}
+
+/// When a share was declared that counts in a window up to `end`. Looks are whole up to a pane's end, and so long after
+/// them every stream has passed them.
+fn in_force(plan: &Plan, end: Micros) -> Range<Micros> {
+    let Some(holds) = plan.share_holds() else { return Micros::MIN..end };
+    let known = plan.time.pane_of(end.saturating_sub(holds));
+    known.saturating_sub(holds)..known
 }
 
 /// The entries of a map in `[start, end)`, which may be empty.
@@ -337,9 +363,10 @@ mod tests {
         assert!(store.put(declared(10, 0.1)));
         assert!(!store.put(declared(20, 0.1)), "it says the same");
         assert!(!store.put(declared(15, 0.5)), "it is older than what said the same");
-        assert_eq!(store.declared_share("m", "v2", 2), Some(0.1));
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        assert_eq!(store.declared_share(&plan, "m", "v2", 2), Some(0.1));
         assert!(store.put(declared(25, 0.5)));
-        assert_eq!(store.declared_share("m", "v2", 2), Some(0.5));
+        assert_eq!(store.declared_share(&plan, "m", "v2", 2), Some(0.5));
     }
 
     #[test]
@@ -392,8 +419,52 @@ mod tests {
         let kept: Vec<Micros> = store.panes_from(Micros::MIN).collect();
         assert_eq!(kept.first(), Some(&790), "the one in force before the first window that may be judged");
         assert_eq!(kept.len(), 1 + 20 + 1);
-        assert_eq!(store.declared_share("m", "v1", 810), Some(0.01));
-        assert_eq!(store.declared_share("m", "v1", 2_000), Some(0.5));
+        assert_eq!(store.declared_share(&plan, "m", "v1", 810), Some(0.01));
+        assert_eq!(store.declared_share(&plan, "m", "v1", 2_000), Some(0.5));
+    }
+
+    /// Shares are looked up every 4, in panes of 10: a look counts for 20.
+    fn looked() -> Plan {
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        let mapping = Mapping { looked_every: Some(4), ..Mapping::default() };
+        let source = SourcePlan { kind: EventKind::Exposure, topic: "e".to_owned(), format: Format::Json, mapping };
+        let time = crate::plan::TimePlan { pane: 10, ..plan.time };
+        Plan { sources: vec![source], time, ..plan }
+    }
+
+    #[test]
+    fn looks_count_once_all_of_their_time_are_there_and_for_as_long_as_they_hold() {
+        let (plan, mut store) = (looked(), PaneStore::default());
+        assert_eq!(plan.share_holds(), Some(20));
+        for (at, share) in [(3, 0.1), (7, 0.2), (12, 0.2), (18, 0.3)] {
+            let body = Body::Exposure(DeclaredShare { at, share });
+            assert!(store.put(Partial { upto: at, ..partial(0, at / 10 * 10, body) }));
+        }
+        let declared = |end: Micros| store.declared_share(&plan, "m", "v1", end);
+        assert_eq!([29, 30, 39, 40].map(declared), [None, Some(0.2), Some(0.2), Some(0.3)], "of whole panes");
+        assert_eq!([50, 59, 60].map(declared), [Some(0.3), Some(0.3), None], "18 is 20 before 38");
+        let looks = store.share_looks(&plan, "m", "v1", 40).expect("somebody looks");
+        let seen: Vec<Micros> = looks.seen.iter().map(|look| look.at).collect();
+        assert_eq!((seen, looks.until, looks.holds), (vec![7, 18], 20, 20), "the last of each pane");
+        let plan = Plan { sources: Vec::new(), ..plan };
+        assert_eq!(store.share_looks(&plan, "m", "v1", 40), None, "nobody looks");
+        assert_eq!(store.declared_share(&plan, "m", "v1", 9_000), Some(0.3), "what was said once stands");
+    }
+
+    #[test]
+    fn looks_are_kept_for_every_window_that_may_ask_for_them() {
+        let (plan, mut store) = (looked(), PaneStore::default());
+        let every = plan.time.every();
+        for at in (5..every + 1_000).step_by(10) {
+            let body = Body::Exposure(DeclaredShare { at, share: 0.1 });
+            assert!(store.put(Partial { upto: at, ..partial(0, at / 10 * 10, body) }));
+        }
+        let asked = |store: &PaneStore| store.share_looks(&plan, "m", "v1", every + 500).expect("somebody looks");
+        let before = asked(&store);
+        store.release(&plan, every + 490, every + 490);
+        assert_eq!(asked(&store), before);
+        assert_eq!(before.seen.first().map(|look| look.at), Some(465));
+        assert!(store.panes_from(Micros::MIN).next().is_some_and(|pane| pane > 400), "older ones are forgotten");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Path, WallClock};
-use crate::event::EventKind;
+use crate::event::{EventKind, Micros};
 
 /// One input stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -224,6 +224,10 @@ pub struct Mapping {
     pub positive: Vec<String>,
     /// Declared share of traffic, 0 to 1.
     pub exposure: Option<Path>,
+    /// How often whoever writes shares looks and says what stands: then a share counts for a few looks only. `None`:
+    /// each is said once, and stands until the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_every: Option<Micros>,
 }
 
 impl Mapping {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub use crate::event::OTHER;
 use crate::event::{Micros, Poison};
 use crate::format::Version;
+use crate::plan::Plan;
 use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
 use crate::summary::{Classes, MeasureSummary, Quality, Tails, Traffic};
@@ -163,6 +164,15 @@ impl Partial {
     #[must_use]
     pub fn is_whole(&self, whole_from: Micros) -> bool {
         self.pane >= whole_from || matches!(self.body, Body::Exposure(_))
+    }
+
+    /// The start of the last pane that it says something about.
+    #[must_use]
+    pub fn needed_until(&self, plan: &Plan) -> Micros {
+        match (&self.body, plan.share_reach()) {
+            (Body::Exposure(declared), Some(reach)) => plan.time.pane_of(declared.at.saturating_add(reach)),
+            _ => self.pane,
+        }
     }
 }
 

@@ -162,19 +162,18 @@ impl Scan {
         let next = stream.next_offset;
         assert!(first >= next, "a batch begins at offset {first} of its stream, which was read up to {next}");
         self.counts.rows += batch.len() as u64;
+        let mut declared = Vec::new();
         match batch.kind {
             EventKind::Prediction | EventKind::Feature => self.count(batch, first),
             EventKind::Outcome => self.label(batch, first),
-            EventKind::Exposure => {}
+            EventKind::Exposure => declared = self.declared(batch, first),
         }
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         stream.next_offset = stream.next_offset.max(last + 1);
         stream.at_end = false;
         stream.broker_time = batch.broker_time.values().iter().copied().fold(stream.broker_time, Micros::max);
         let mut parts = self.seal();
-        if batch.kind == EventKind::Exposure {
-            parts.extend(self.declare(batch));
-        }
+        parts.extend(declared.into_iter().map(|row| self.declare(batch, row)));
         Complete::new(&self.plan, parts)
     }
 
@@ -238,16 +237,35 @@ impl Scan {
         }
     }
 
-    fn declare(&self, batch: &EventBatch) -> impl Iterator<Item = PartialPart> {
-        let declared = move |row: usize| {
-            let at = batch.event_time.value(row);
-            let text = |column| text_at(column, row).unwrap_or_default().to_owned();
-            let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
-            let share = DeclaredShare { at, share: batch.exposure.value(row) };
-            let (pane, inputs) = (self.plan.time.pane_of(at), Inputs::of(batch.offset.value(row)));
-            self.part(batch.source, pane, Arc::new(group), inputs, PaneContent::Exposure(share))
-        };
-        (0..batch.len()).map(declared)
+    /// The rows that count: all of them, but for looks that came too late for windows that may have been judged. How
+    /// far looks have come is told by when they arrived: they are too rare to confirm each other.
+    fn declared(&mut self, batch: &EventBatch, first: i64) -> Vec<usize> {
+        let Some(reach) = self.plan.share_reach() else { return (0..batch.len()).collect() };
+        let plan = &self.plan.time;
+        let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
+        let clock_before = stream.clock.clone();
+        let mut counted = Vec::new();
+        for row in 0..batch.len() {
+            let (at, complete) = (batch.event_time.value(row), stream.clock.watermark(plan));
+            stream.clock.arrive(batch.broker_time.value(row), plan);
+            if complete.is_some_and(|complete| at < complete) {
+                self.counts.late += 1;
+                continue;
+            }
+            let needed_until = plan.pane_of(at.saturating_add(reach));
+            stream.firsts.entry(needed_until).or_insert_with(|| (first, clock_before.clone()));
+            counted.push(row);
+        }
+        counted
+    }
+
+    fn declare(&self, batch: &EventBatch, row: usize) -> PartialPart {
+        let at = batch.event_time.value(row);
+        let text = |column| text_at(column, row).unwrap_or_default().to_owned();
+        let group = GroupKey { model: text(&batch.model), version: text(&batch.version), segment: Vec::new() };
+        let share = DeclaredShare { at, share: batch.exposure.value(row) };
+        let (pane, inputs) = (self.plan.time.pane_of(at), Inputs::of(batch.offset.value(row)));
+        self.part(batch.source, pane, Arc::new(group), inputs, PaneContent::Exposure(share))
     }
 
     /// Lets go of what is complete.
@@ -330,16 +348,20 @@ impl Scan {
     /// How far the lane has been read.
     #[must_use]
     pub fn tick(&self) -> Tick {
+        // A window asks only for looks that are so much older than its end, and so none waits for the next look.
+        let holds = self.plan.share_holds();
+        let ahead = |stream: &InputStream| holds.filter(|_| stream.kind == EventKind::Exposure).unwrap_or(0);
         let state = |(&source, stream): (&u16, &InputStream)| StreamState {
             source,
             next_offset: stream.next_offset,
-            watermark: stream.watermark(&self.plan),
+            watermark: stream.watermark(&self.plan).saturating_add(ahead(stream)),
             broker_time: stream.broker_time,
             at_end: stream.at_end,
             finished: stream.finished,
             pace: stream.intakes.pace(),
         };
-        let streams = self.streams.iter().filter(|(_, stream)| stream.kind != EventKind::Exposure).map(state).collect();
+        let is_awaited = |stream: &InputStream| stream.kind != EventKind::Exposure || holds.is_some();
+        let streams = self.streams.iter().filter(|(_, stream)| is_awaited(stream)).map(state).collect();
         Tick { lane: self.lane, lanes: self.lanes, plan: self.plan.digest.clone(), streams }
     }
 
@@ -451,7 +473,9 @@ impl InputStream {
     /// For each refused record of a batch that is yet to be taken: the pane where the clock stands at its place.
     fn refused_in(&self, plan: &Plan, batch: &EventBatch) -> std::vec::IntoIter<Micros> {
         let (mut clock, mut taken, mut panes) = (self.clock.clone(), 0, Vec::new());
-        for &offset in &batch.refused {
+        // Shares are settings and no sample: none of them is missed in a pane.
+        let refused = if self.kind == EventKind::Exposure { &[][..] } else { &batch.refused };
+        for &offset in refused {
             let before = batch.offset.values().partition_point(|&row| row < offset);
             if self.kind == EventKind::Outcome {
                 batch.broker_time.values()[taken..before].iter().for_each(|&time| clock.arrive(time, &plan.time));

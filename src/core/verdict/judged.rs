@@ -4,6 +4,7 @@ use crate::event::Micros;
 use crate::metric::row::{ALL_VERSIONS, WindowRow};
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::metric::{self, Reads};
+use crate::scan::frame::DeclaredShare;
 use crate::summary::{Quality, Traffic};
 use crate::trust::WindowTrust;
 use crate::verdict::decision::Exposure;
@@ -40,6 +41,17 @@ pub(crate) struct ActiveVersion {
     pub(crate) coverage: Option<f64>,
 }
 
+/// What was seen of a version's share, look by look.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ShareLooks {
+    /// Each with what it showed, in order of time.
+    pub(crate) seen: Vec<DeclaredShare>,
+    /// All looks before this are among them, as far back as they are asked for.
+    pub(crate) until: Micros,
+    /// How far apart two looks may be for what both show to have stood in between.
+    pub(crate) holds: Micros,
+}
+
 /// A window that was judged for the first time.
 pub(crate) struct Judged<'a> {
     pub(crate) start: Micros,
@@ -58,6 +70,8 @@ pub(crate) struct Judged<'a> {
     pub(crate) trust: &'a WindowTrust,
     /// Traffic share of a model's version.
     pub(crate) exposure: &'a dyn Fn(&str, &str) -> Exposure,
+    /// What looks have shown of the share of a model's version; `None` where nobody looks.
+    pub(crate) looks: &'a dyn Fn(&str, &str) -> Option<ShareLooks>,
     /// What each version is compared with beside the baseline version.
     pub(crate) baselines: Baselines<'a>,
     /// Input offsets.

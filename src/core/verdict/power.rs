@@ -140,6 +140,7 @@ impl Rehearsal {
             newest: &VersionCounts::Traffic(&views),
             trust: &WindowTrust::default(),
             exposure: &|_, _| Exposure { declared_pct: None, observed_pct },
+            looks: &|_, _| None,
             baselines: Baselines { reference: None, earlier: &|_: &Baseline| None },
             offsets: Vec::new(),
         };

@@ -123,6 +123,8 @@ pub struct Topics {
     pub partials: String,
     /// Events that were refused.
     pub dead_letter: String,
+    /// Shares of traffic that adapters see at their targets, look by look.
+    pub exposures: String,
     /// Judged windows, when they are wanted on a topic.
     pub windows: Option<String>,
 }
@@ -135,6 +137,7 @@ impl Default for Topics {
             state: "haldane.state.v1".to_owned(),
             partials: "haldane.partials.v1".to_owned(),
             dead_letter: "haldane.deadletter.v1".to_owned(),
+            exposures: "haldane.exposures.v1".to_owned(),
             windows: None,
         }
     }
@@ -258,6 +261,9 @@ pub(crate) struct KafkaSection {
     /// Topic for events that were refused.
     #[serde(default = "dead_letter")]
     dead_letter_topic: At<String>,
+    /// Topic with the shares of traffic that a target with `exposure: true` shows, look by look.
+    #[serde(default = "exposures")]
+    exposures_topic: At<String>,
     /// Topic for judged windows. Default: none.
     windows_topic: Option<At<String>>,
     /// What to do where records that are needed are gone, deleted by retention or with their topic.
@@ -286,6 +292,10 @@ fn partials() -> At<String> {
 
 fn dead_letter() -> At<String> {
     Topics::default().dead_letter.into()
+}
+
+fn exposures() -> At<String> {
+    Topics::default().exposures.into()
 }
 
 /// Encryption and authentication. File paths are relative to this file.
@@ -328,6 +338,7 @@ impl KafkaSection {
                 state: self.state_topic.value.clone(),
                 partials: self.partials_topic.value.clone(),
                 dead_letter: self.dead_letter_topic.value.clone(),
+                exposures: self.exposures_topic.value.clone(),
                 windows: self.windows_topic.as_ref().map(|topic| topic.value.clone()),
             },
             on_gap: self.on_gap,
@@ -336,12 +347,17 @@ impl KafkaSection {
         }
     }
 
+    /// The topic with the shares that adapters see.
+    pub(crate) fn exposures_topic(&self) -> String {
+        self.exposures_topic.value.clone()
+    }
+
     fn check(&self, problems: &mut Problems) {
         if self.brokers.trim().is_empty() {
             problems.add(self.brokers.spot, "`brokers` is empty").help("write host:port, such as localhost:9092");
         }
         let (control, commands, state) = (&self.control_topic, &self.commands_topic, &self.state_topic);
-        let topics = [control, commands, state, &self.partials_topic, &self.dead_letter_topic];
+        let topics = [control, commands, state, &self.partials_topic, &self.dead_letter_topic, &self.exposures_topic];
         let mut seen: Vec<&str> = Vec::new();
         for topic in topics.into_iter().chain(&self.windows_topic) {
             check_topic(topic, problems);

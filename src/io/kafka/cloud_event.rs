@@ -4,6 +4,7 @@
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::commands::Ack;
@@ -24,6 +25,8 @@ pub const COMMAND: &str = "io.haldane.command.v1";
 pub const RESULT: &str = "io.haldane.command-result.v1";
 /// Type of acknowledgements of actuators.
 pub const ACK: &str = "io.haldane.ack.v1";
+/// Type of shares of traffic that adapters see at their targets.
+pub const EXPOSURE: &str = "io.haldane.exposure.v1";
 
 /// The header that names the schema, and with it the version, of records that are no events.
 const SCHEMA: &str = "haldane.schema";
@@ -53,6 +56,28 @@ pub fn is_newer(message: &(impl Incoming + ?Sized), kind: &str) -> bool {
 /// The body of a record whose event is of one type; `None` when it is of another.
 pub fn body_of<T: DeserializeOwned>(message: &dyn Incoming, kind: &str) -> Option<serde_json::Result<T>> {
     (attribute(message, "type")? == kind).then(|| serde_json::from_slice(message.payload().unwrap_or_default()))
+}
+
+/// A candidate's share of traffic as its target showed it: an event of a source of exposures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeenExposure {
+    /// Pipeline.
+    pub pipeline: String,
+    /// Rollout.
+    pub rollout: String,
+    /// Model.
+    pub model: String,
+    /// The candidate.
+    pub version: String,
+    /// Share of traffic, 0 to 1.
+    pub exposure: f64,
+    /// Who looked.
+    pub adapter: String,
+    /// When the look began, RFC 3339.
+    pub time: String,
+    /// The same as a number: the record's own time.
+    #[serde(skip)]
+    pub at: Micros,
 }
 
 /// A record's parts before they are lent to the producer.
@@ -146,6 +171,24 @@ impl Letter {
             ("content-type", "application/json".to_owned()),
         ];
         Self { key: of(&ack.rollout), body: Some(json(ack)), headers: headers(&attributes), time }
+    }
+
+    /// What an adapter saw of a candidate's share at its target; a later look replaces it.
+    #[must_use]
+    pub fn exposure(seen: &SeenExposure) -> Self {
+        let SeenExposure { pipeline, rollout, model, version, adapter, .. } = seen;
+        let attributes = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_type", EXPOSURE.to_owned()),
+            ("ce_source", format!("/haldane/act/{adapter}")),
+            ("ce_subject", format!("{model}/{version}")),
+            ("ce_id", format!("{adapter}/{rollout}/{model}/{version}/{}", seen.time)),
+            ("ce_time", seen.time.clone()),
+            ("ce_dataschema", "urn:haldane:exposure:v1".to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let key = format!("{pipeline}/{rollout}/{model}/{version}");
+        Self { key, body: Some(json(seen)), headers: headers(&attributes), time: seen.at }
     }
 
     /// A rollout's state, keyed so that a later one replaces it; of one that is gone, a record that takes it away.

@@ -378,7 +378,7 @@ impl Active {
     }
 
     fn put(&mut self, partial: Partial, offset: i64, keeps_panes: bool) {
-        self.firsts.entry(partial.pane).or_insert(offset);
+        self.firsts.entry(self.judge.needed_until(&partial)).or_insert(offset);
         let (lane, kept) = (partial.lane, keeps_panes.then(|| SealedPartial::new(&partial)));
         if self.judge.put(partial) && keeps_panes {
             self.unticked.entry(lane).or_insert((offset, Vec::new())).1.extend(kept);

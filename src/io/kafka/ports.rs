@@ -192,6 +192,14 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When one of them could not be delivered; nothing that depends on it may be committed then.
     fn settle(&self) -> Result<()>;
+
+    /// Whether every record handed over is acknowledged, without waiting for it.
+    ///
+    /// # Errors
+    /// When one of them could not be delivered.
+    fn is_settled(&self) -> Result<bool> {
+        self.settle().map(|()| true)
+    }
 }
 
 /// The machine that a process runs on.

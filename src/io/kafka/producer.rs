@@ -85,6 +85,10 @@ impl Sink for Producer {
     fn settle(&self) -> Result<()> {
         Self::settle(self)
     }
+
+    fn is_settled(&self) -> Result<bool> {
+        self.deliveries().outcome()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -128,9 +132,20 @@ impl Deliveries {
             }
             standing = self.changed.wait_timeout(standing, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        match &standing.failure {
+        standing.outcome().map(drop)
+    }
+
+    fn outcome(&self) -> Result<bool> {
+        self.lock().outcome()
+    }
+}
+
+impl ProducerState {
+    /// Whether nothing is on its way; or the first failure.
+    fn outcome(&self) -> Result<bool> {
+        match &self.failure {
             Some((failure, hint)) => Err(Error::external(failure.clone()).hint(*hint)),
-            None => Ok(()),
+            None => Ok(self.outstanding == 0),
         }
     }
 }
@@ -193,11 +208,13 @@ mod tests {
         let deliveries = Deliveries::default();
         assert!(deliveries.await_all().is_ok());
         deliveries.lock().outstanding = 2;
+        assert!(!deliveries.outcome().expect("nothing has failed"), "two are on their way");
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| deliveries.await_all());
             deliveries.lock().failure = Some(("topic `t` did not take a record".into(), "look"));
             deliveries.changed.notify_all();
             assert_eq!(waiting.join().unwrap().unwrap_err().to_string(), "topic `t` did not take a record");
         });
+        assert!(deliveries.outcome().is_err());
     }
 }

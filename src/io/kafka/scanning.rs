@@ -71,6 +71,7 @@ pub fn open<'a>(
 ) -> Result<Vec<GroupMember<'a>>> {
     let settings = cluster.settings();
     let probe = cluster.consumer(&settings.group, "probe")?;
+    cluster.create(topics::looked(plan).as_slice())?;
     check_lanes(plan, &topics::inputs(probe.as_ref(), plan)?)?;
     let producer = cluster.producer()?;
     let partials = Partials::open(cluster, Arc::clone(&producer))?;

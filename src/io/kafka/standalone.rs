@@ -162,6 +162,7 @@ impl<'a> Service<'a> {
         audience.keeper.taking_over()?;
         let settings = cluster.settings();
         let committer = cluster.consumer(&settings.group, "commit")?;
+        cluster.create(topics::looked(plan).as_slice())?;
         let partitions = patiently(|| topics::inputs(committer.as_ref(), plan))?;
         let producer = cluster.producer()?;
         let publisher = Publisher::open(cluster, Arc::clone(&producer))?;

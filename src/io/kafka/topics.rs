@@ -123,6 +123,13 @@ impl<'a> Own<'a> {
     }
 }
 
+/// The input topic of a plan that adapters write: haldane's own. Every look of it counts, so it is not compacted.
+#[must_use]
+pub fn looked(plan: &Plan) -> Option<Own<'_>> {
+    let looked = plan.sources.iter().find(|source| source.mapping.looked_every.is_some())?;
+    Some(Own::of(&looked.topic))
+}
+
 /// Makes those of haldane's own topics that are not there yet: one partition each, so that each has one order, and the
 /// cluster's own replication. What is there is left as it is.
 pub fn create(connection: &Connection, topics: &[Own<'_>]) -> Result<()> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::exposure::ExposureWriter;
 use super::watch::{AdapterObserver, Event};
-use super::{ActConfig, Subject, Target};
+use super::{ActConfig, Subject, Target, Tried};
 use crate::act::{Acknowledgement, Book, CandidateKey, Course, ObservedShare, Order, Step};
 use crate::error::{Error, Result};
 use crate::event::{Micros, SECOND};
@@ -61,6 +62,8 @@ pub struct Actor<'a> {
     rollout: String,
     states: states::StateTopic,
     book: Book,
+    /// Where the shares that it sees go, if they count as declared.
+    exposures: Option<ExposureWriter>,
     courses: BTreeMap<CandidateKey, Course>,
     mode: Mode,
     /// Whom it was told of in a dry run, and needs no more steps.
@@ -86,6 +89,10 @@ impl<'a> Actor<'a> {
             cluster.create(&[Own::of(&topics.commands)])?;
         }
         let name = &config.terms.adapter;
+        let is_exposure = config.exposure && mode != Mode::DryRun;
+        if is_exposure {
+            cluster.create(&[Own::of(&topics.exposures)])?;
+        }
         let consumer = cluster.consumer(&format!("{}.act.{name}", cluster.settings().group), name)?;
         let mut streams = Vec::new();
         for (source, topic) in (0..).zip([&topics.state, &topics.control]) {
@@ -111,6 +118,7 @@ impl<'a> Actor<'a> {
             rollout: plan.policy.rollout.clone(),
             states: states::StateTopic::default(),
             book: Book::new(Arc::clone(plan), config.terms.clone()),
+            exposures: is_exposure.then(|| ExposureWriter::new(&plan.name, name, &topics.exposures)),
             courses: BTreeMap::new(),
             mode,
             told: Vec::new(),
@@ -129,6 +137,9 @@ impl<'a> Actor<'a> {
             self.saw(Event::Alive);
             self.saw(Event::Open(self.courses.values().filter(|course| !course.is_met()).count()));
             let rest = self.steps()?;
+            if rest.is_some() {
+                self.expose();
+            }
             match (self.mode, rest) {
                 (_, None) => self.listen(Duration::ZERO)?,
                 (Mode::On, Some(until)) => self.listen(self.until(until))?,
@@ -221,15 +232,9 @@ impl<'a> Actor<'a> {
 
     fn take_step(&mut self, about: &CandidateKey, step: Step) -> Result<()> {
         let subject = self.subject(about);
-        let name = self.config.terms.adapter.as_str();
         match step {
             Step::Look => {
-                self.saw(Event::Waits);
-                let seen = self.target.look(&subject);
-                self.saw(Event::Looked(&subject, &seen));
-                if let Err(trouble) = &seen {
-                    tracing::warn!(adapter = name, candidate = about.1, why = trouble.why(), "cannot look");
-                }
+                let seen = self.look(&subject);
                 let now = self.now();
                 self.courses.entry(about.clone()).and_modify(|course| course.looked(seen, &self.book, now));
             }
@@ -238,6 +243,38 @@ impl<'a> Actor<'a> {
             Step::Rest(_) => {}
         }
         Ok(())
+    }
+
+    fn look(&mut self, subject: &Subject) -> Tried<ObservedShare> {
+        let (name, begun) = (self.config.terms.adapter.as_str(), self.now());
+        self.saw(Event::Waits);
+        let seen = self.target.look(subject);
+        self.saw(Event::Looked(subject, &seen));
+        if let Err(trouble) = &seen {
+            tracing::warn!(adapter = name, candidate = subject.candidate, why = trouble.why(), "cannot look");
+        }
+        if let Some(exposures) = &mut self.exposures {
+            exposures.looked(subject, begun, &seen);
+        }
+        seen
+    }
+
+    /// Looks at the shares of candidates at which nothing has to be done, too, and writes what was seen. It is done
+    /// when no step is due: restrictions and acknowledgements come first, and between two looks.
+    fn expose(&mut self) {
+        let (now, every) = (self.now(), self.config.terms.every);
+        let Some(exposures) = &self.exposures else { return };
+        let is_due = |about: &CandidateKey| self.book.is_live(about) && exposures.is_due(about, now, every);
+        let at_once = if self.mode == Mode::On { 1 } else { usize::MAX };
+        let due: Vec<CandidateKey> = self.book.candidates().into_iter().filter(is_due).take(at_once).collect();
+        for about in due {
+            let subject = self.subject(&about);
+            drop(self.look(&subject));
+        }
+        let (watch, name) = (self.watch, &self.config.terms.adapter);
+        if let Some(exposures) = &mut self.exposures {
+            exposures.write(self.cluster, self.mode == Mode::Once, |event| watch.saw(name, event));
+        }
     }
 
     fn set(&mut self, subject: &Subject, (from, share_pct): (ObservedShare, f64), decision: &str, again: bool) {

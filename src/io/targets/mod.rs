@@ -8,6 +8,7 @@ pub mod acting;
 mod adapters;
 pub(crate) mod client;
 pub(crate) mod exec;
+mod exposure;
 mod file;
 mod git;
 mod http;
@@ -40,6 +41,8 @@ pub struct ActConfig {
     pub terms: AdapterTerms,
     /// How long one look or one setting may take.
     pub timeout: Duration,
+    /// Whether the share that it shows is the one that counts as declared.
+    pub exposure: bool,
     /// What it is.
     pub kind: TargetKind,
 }

@@ -31,6 +31,13 @@ pub enum Event<'a> {
         /// From the record of a restriction to the look that showed it kept.
         contained: Option<Micros>,
     },
+    /// So many shares that were seen are on their topic, or could not be written there.
+    Exposed {
+        /// How many.
+        shares: usize,
+        /// Whether the brokers have them.
+        written: bool,
+    },
     /// Messages to people, or to a program.
     Told(DeliveryCounts),
 }

@@ -8,7 +8,7 @@ pub(super) fn targets(act: &[ActConfig]) -> Vec<String> {
     act.iter().map(target).collect()
 }
 
-fn target(ActConfig { terms, kind, .. }: &ActConfig) -> String {
+fn target(ActConfig { terms, kind, exposure, .. }: &ActConfig) -> String {
     let name = &terms.adapter;
     let place = match kind {
         TargetKind::File(file) => format!("the file {}", file.path.display()),
@@ -26,5 +26,6 @@ fn target(ActConfig { terms, kind, .. }: &ActConfig) -> String {
     let does =
         if terms.raise { "lowers the share, and raises it when that is permitted" } else { "lowers the share only" };
     let about = terms.candidate.as_ref().map_or_else(String::new, |candidate| format!(" of {candidate}"));
-    format!("{name}: {does}{about}, in {place}; looks every {} s", terms.every / SECOND)
+    let declares = if *exposure { "; the share that it shows counts as declared" } else { "" };
+    format!("{name}: {does}{about}, in {place}; looks every {} s{declares}", terms.every / SECOND)
 }

@@ -45,12 +45,14 @@ pub(super) fn examine(plan: &Arc<Plan>, connection: &Connection) -> Vec<Observat
             return seen;
         }
     };
+    let is_looked = topics::looked(plan).is_some();
+    let plan = &without_unmade(plan, &admin);
     let partitions = connection.reader("doctor").and_then(|reader| topics::inputs(&reader, plan));
     let told = |found: &Partitions| {
         found.iter().map(|(topic, n)| format!("{topic} ({n} partitions)")).collect::<Vec<_>>().join(", ")
     };
     seen.push(Observation::of("topics", partitions.as_ref().map(told).map_err(copied)));
-    seen.extend(own_topics(connection, &admin));
+    seen.extend(own_topics(connection, &admin, is_looked));
     seen.push(Observation::of("commits", commit_round_trip(plan, connection)));
     if let Ok(partitions) = &partitions {
         seen.extend(plan.sources.iter().flat_map(|source| settings(plan, source, &admin)));
@@ -70,10 +72,10 @@ fn copied(error: &Error) -> Error {
 }
 
 /// haldane's own topics: there and as they should be, or such as may be made.
-fn own_topics(connection: &Connection, admin: &AdminClient<DefaultClientContext>) -> Vec<Observation> {
+fn own_topics(connection: &Connection, admin: &AdminClient<DefaultClientContext>, looked: bool) -> Vec<Observation> {
     let own = &connection.settings().topics;
     let single = [&own.control, &own.state, &own.commands, &own.dead_letter, &own.partials];
-    let names = single.into_iter().chain(&own.windows);
+    let names = single.into_iter().chain(&own.windows).chain(looked.then_some(&own.exposures));
     let look = |topic: &String| match topics::partitions(admin.inner(), topic) {
         Err(error) => Observation::of(topic, Err(error)),
         Ok(None) => Observation::of(topic, may_be_made(admin, topic)),
@@ -90,6 +92,14 @@ fn own_topics(connection: &Connection, admin: &AdminClient<DefaultClientContext>
         Ok(Some(_)) => Observation::fine(topic, "is there"),
     };
     names.map(look).collect()
+}
+
+/// The plan without the topic that haldane writes and reads itself, while that is yet to be made.
+fn without_unmade(plan: &Arc<Plan>, admin: &AdminClient<DefaultClientContext>) -> Arc<Plan> {
+    let is_unmade = |topic: &str| matches!(topics::partitions(admin.inner(), topic), Ok(None));
+    let Some(unmade) = topics::looked(plan).filter(|own| is_unmade(own.name)) else { return Arc::clone(plan) };
+    let sources = plan.sources.iter().filter(|source| source.topic != unmade.name).cloned().collect();
+    Arc::new(Plan { sources, ..Plan::clone(plan) })
 }
 
 /// Whether the cluster would make a topic; it is asked, and does not.

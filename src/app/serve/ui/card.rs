@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::link::rollout_url;
 use super::words::{
-    action_name, advice, clock, number, percent, plural, state_sign, time, trust_of, validity_sign, windows, word_sign,
+    action_name, advice, clock, number, percent, plural, span, state_sign, time, trust_of, validity_sign, windows,
+    word_sign,
 };
 use crate::event::stable_hash;
 use crate::markup::{Html, html};
@@ -194,6 +195,7 @@ fn notes(known: &RolloutView, why: &str) -> Html {
         let text = format!("{} until {}; approved by {granted}", pending.signal.name(), clock(pending.deadline));
         notes.push(note("Waits for approval:", &text));
     }
+    notes.extend(kept(state).map(|text| note("Kept:", &text)));
     if !state.standing.is_empty() {
         notes.push(note("Stands against it:", &standing(state)));
     }
@@ -201,6 +203,13 @@ fn notes(known: &RolloutView, why: &str) -> Html {
     let muted = |mute: &Mute| note("Muted:", &format!("{} until {}", mute.metric, clock(mute.until)));
     notes.extend(state.people.mutes.iter().map(muted));
     html!("<ul class=\"notes\">{}</ul>", notes.into_iter().collect::<Html>())
+}
+
+/// How long the restriction in force took to be seen in traffic.
+fn kept(state: &RolloutState) -> Option<String> {
+    let effect = state.effect.as_ref()?;
+    let took = Duration::from_micros(effect.took_us?.unsigned_abs());
+    Some(format!("traffic was at or below {} {} after the decision", percent(effect.cap_pct), span(took)))
 }
 
 /// What stands against a candidate, the most severe first; each source once.
@@ -217,7 +226,9 @@ fn standing(state: &RolloutState) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::tests::unseen_effect;
     use super::*;
+    use crate::verdict::rollout::Effect;
 
     fn entry(account: &str, e_value: f64) -> LedgerEntry {
         LedgerEntry { name: account.to_owned(), alpha: 0.01, e_value, threshold: 100.0 }
@@ -236,6 +247,17 @@ mod tests {
         assert!(told("safe", 1e3, &[]).contains("<b>shown</b>"));
         assert!(!told("contain", 99.0, &[GuardName::Guardrails]).contains(acts));
         assert!(told("contain", 100.0, &[GuardName::Guardrails]).contains(acts));
+    }
+
+    #[test]
+    fn how_long_a_restriction_took_is_told_once_traffic_shows_it() {
+        let mut state = RolloutState::new("r", "m", "v2", "v1");
+        assert_eq!(kept(&state), None);
+        state.effect = Some(unseen_effect());
+        assert_eq!(kept(&state), None, "traffic does not show it yet");
+        state.effect = Some(Effect { seen_at: Some(1), took_us: Some(185_000_000), ..unseen_effect() });
+        let told = kept(&state).expect("it took a while");
+        assert_eq!(told, "traffic was at or below 5 % 3 min 5 s after the decision");
     }
 
     #[test]

@@ -257,7 +257,7 @@ pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::verdict::rollout::Effect;
 
@@ -301,7 +301,7 @@ mod tests {
         assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, &wait).starts_with("Nothing now"));
     }
 
-    fn unseen_effect() -> Effect {
+    pub(in crate::serve::ui) fn unseen_effect() -> Effect {
         Effect {
             decision: String::new(),
             asked_at: 0,

@@ -14,6 +14,7 @@ mod drift;
 mod fairness;
 mod label_gate;
 mod list;
+mod looked;
 mod measures;
 mod number;
 mod rails;

@@ -4,8 +4,10 @@
 //! says (`infer::sample_ratio`). So the verdict is void: exposure is held, nothing is safe, and the data count as
 //! degraded; nobody is rolled back for it.
 //!
-//! The window in which a declaration changes is left out. Users who come back make requests alike; the design effect of
-//! the share is taken from buckets of entities, else as configured. **State**: ten bets and 64 buckets.
+//! The window in which a declaration changes is left out. Where a target is looked at, the change came before the look
+//! that shows it: windows count once looks around them agree (`looked`). Users who come back make requests alike; the
+//! design effect of the share is taken from buckets of entities, else as configured. **State**: ten bets, 64 buckets,
+//! and counts of a few windows that wait.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,7 @@ use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::account::Account;
+use crate::verdict::guard::looked::{LookedShares, UnsureWindow};
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::Both;
@@ -39,6 +42,11 @@ const SHARE: Account = Account::against("share", "traffic not split as declared"
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share;
 
+/// Whether a share can be told from what it should be: of nothing and of all there is no other side.
+fn can_be_wrong(declared: f64) -> bool {
+    declared > 0.0 && declared * (1.0 + TOLERATED) < 1.0
+}
+
 /// What is known about the candidate's share.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Routed {
@@ -51,6 +59,8 @@ pub(crate) struct Routed {
     /// Start of the first window.
     #[serde(default)]
     since: Option<Micros>,
+    #[serde(default, skip_serializing_if = "LookedShares::is_empty")]
+    looks: LookedShares,
 }
 
 impl Guard for Share {
@@ -63,7 +73,8 @@ impl Guard for Share {
 
     fn blind_spots(plan: &Plan, _: &GuardPlan) -> Vec<String> {
         let declared = plan.sources.iter().any(|source| source.mapping.exposure.is_some());
-        let split = "whether traffic is split as intended: there is no source `exposures`";
+        let split = "whether traffic is split as intended: there is no source `exposures`, and no target of `act` with \
+                     `exposure: true`";
         (!declared).then(|| split.to_owned()).into_iter().collect()
     }
 
@@ -80,13 +91,31 @@ impl Routed {
     /// Takes one window.
     pub(crate) fn update(&mut self, both: &Both<'_, Traffic>, scene: Scene<'_, '_>) {
         let declared = (scene.judged.exposure)(scene.model, scene.version).declared_pct.map(|pct| pct / 100.0);
-        let before = std::mem::replace(&mut self.declared, declared);
-        let (Some(declared), true) = (declared, declared == before) else { return };
-        let all = ViewKey { version: ALL_VERSIONS.to_owned(), ..both.candidate.clone() };
-        let Some((all, pair)) = both.views.get(&all).zip(both.pair("")) else { return };
-        if declared <= 0.0 || declared * (1.0 + TOLERATED) >= 1.0 {
+        let Some(looks) = (scene.judged.looks)(scene.model, scene.version) else {
+            let before = std::mem::replace(&mut self.declared, declared);
+            let (Some(declared), true) = (declared, declared == before) else { return };
+            if can_be_wrong(declared)
+                && let Some(arm) = self.count(both)
+            {
+                self.bet(arm, declared, scene.judged.start, scene);
+            }
             return;
+        };
+        // What was found stays for as long as nothing else is known.
+        self.declared = declared.or(self.declared);
+        let Some(arm) = self.count(both) else { return };
+        self.looks.wait(UnsureWindow { start: scene.judged.newest_from, end: scene.judged.end, arm }, looks.holds);
+        for (UnsureWindow { start, arm, .. }, share) in self.looks.take(&looks) {
+            if can_be_wrong(share) {
+                self.bet(arm, share, start, scene);
+            }
         }
+    }
+
+    /// The candidate's requests of all. Whose they are is noted.
+    fn count(&mut self, both: &Both<'_, Traffic>) -> Option<Arm> {
+        let all = ViewKey { version: ALL_VERSIONS.to_owned(), ..both.candidate.clone() };
+        let (all, pair) = both.views.get(&all).zip(both.pair(""))?;
         self.entities_known = !pair.candidate.entities.is_empty() && !pair.baseline.entities.is_empty();
         for (bucket, asked) in (0..).zip(&pair.candidate.entities) {
             self.split.add(bucket, asked.requests, i64::try_from(asked.requests).unwrap_or(i64::MAX));
@@ -94,11 +123,14 @@ impl Routed {
         for (bucket, asked) in (0..).zip(&pair.baseline.entities) {
             self.split.add(bucket, asked.requests, 0);
         }
-        let arm = Arm { n: all.rates.requests, x: count(pair.candidate.rates.requests) };
+        Some(Arm { n: all.rates.requests, x: count(pair.candidate.rates.requests) })
+    }
+
+    fn bet(&mut self, arm: Arm, declared: f64, start: Micros, scene: Scene<'_, '_>) {
         let cap = SampleRatio::cap(ALPHA, scene.guard.windows_min, self.design_effect(scene));
         self.ratio.update(arm, declared, cap);
         self.total = self.total.plus(arm);
-        self.since.get_or_insert(scene.judged.start);
+        self.since.get_or_insert(start);
     }
 
     fn design_effect(&self, scene: Scene<'_, '_>) -> f64 {

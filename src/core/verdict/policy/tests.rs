@@ -46,6 +46,7 @@ impl World {
             newest: &VersionCounts::Traffic(&views),
             trust: &crate::trust::WindowTrust::default(),
             exposure: &|_, version| Exposure { declared_pct: None, observed_pct: share(version) },
+            looks: &|_, _| None,
             baselines: Baselines { reference: None, earlier: &|_| None },
             offsets: Vec::new(),
         };

@@ -17,7 +17,7 @@ use self::share::ShareSection;
 use super::problem::{Problems, Spot};
 use super::value::{At, Period, seconds};
 use crate::act::AdapterTerms;
-use crate::event::SECOND;
+use crate::event::{Micros, SECOND};
 use crate::targets::{ActConfig, ExecConfig, FileConfig, GitConfig, TargetKind};
 
 /// One place where `haldane act` carries decisions out, or one where it tells them: a name, and one of `file`, `http`,
@@ -41,6 +41,11 @@ pub(crate) struct ActSection {
     /// How long one look or one setting may take.
     #[serde(default = "seconds::<10>")]
     timeout: At<Period>,
+    /// Whether the share that it shows is the one that was declared: then each look is written to
+    /// `kafka.exposures_topic`, and windows are held against it. One target of a pipeline at most; instead of
+    /// `sources.exposures`.
+    #[serde(default = "no")]
+    exposure: At<bool>,
     /// A file that holds the share, such as that of a proxy or of feature flags. It is replaced at once.
     file: Option<FileSection>,
     /// An API over HTTP that holds the share: a known one by `preset`, or any by `look` and `set`.
@@ -102,6 +107,10 @@ struct GitSection {
     share: At<ShareSection>,
 }
 
+fn no() -> At<bool> {
+    false.into()
+}
+
 fn main() -> String {
     "main".to_owned()
 }
@@ -138,6 +147,23 @@ pub(super) fn resolve(sections: &[At<ActSection>], base: &Path, problems: &mut P
     actors
 }
 
+/// The target whose share counts as declared: where that is said, and how often it is looked at.
+pub(super) fn exposure(sections: &[At<ActSection>], problems: &mut Problems) -> Option<(Spot, Micros)> {
+    let mut those = sections.iter().filter(|section| section.exposure.value);
+    let first = those.next()?;
+    for other in those {
+        problems
+            .add(other.exposure.spot, format!("`{}` says what share is declared, too", first.name.value))
+            .help("keep `exposure: true` at the one target that splits the traffic of this rollout");
+    }
+    if first.notify.is_some() {
+        problems
+            .add(first.exposure.spot, "a target that only tells people has no share")
+            .help("say `exposure: true` at the target that splits the traffic");
+    }
+    Some((first.exposure.spot, first.every.value.0))
+}
+
 impl ActSection {
     fn config(&self, kind: TargetKind) -> ActConfig {
         let terms = AdapterTerms {
@@ -147,7 +173,8 @@ impl ActSection {
             model: self.model.clone(),
             candidate: self.candidate.clone(),
         };
-        ActConfig { terms, timeout: Duration::from_micros(self.timeout.value.0.unsigned_abs()), kind }
+        let timeout = Duration::from_micros(self.timeout.value.0.unsigned_abs());
+        ActConfig { terms, timeout, exposure: self.exposure.value, kind }
     }
 
     fn kind(&self, spot: Spot, base: &Path, problems: &mut Problems) -> Option<TargetKind> {

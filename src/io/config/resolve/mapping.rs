@@ -1,9 +1,10 @@
 //! Sections of `sources` to source plans: where each column of the plan is found in each stream.
 
 use super::{measures, schemas, tensors};
+use crate::config::act;
 use crate::config::class::ClassFields;
 use crate::config::document::Document;
-use crate::config::kafka::check_topic;
+use crate::config::kafka::{KafkaSection, Topics, check_topic};
 use crate::config::path::{Dotted, PathOr, TextField, TextPath};
 use crate::config::problem::{Problems, Spot};
 use crate::config::source::{
@@ -11,10 +12,12 @@ use crate::config::source::{
 };
 use crate::config::topic::TopicNames;
 use crate::config::value::{At, Entries};
+use crate::decode::cell::category;
 use crate::decode::origin::Origin;
 use crate::event::EventKind;
 use crate::plan::{
-    ClassScores, ColumnRole, Columns, FieldSource, Mapping, NumericField, Path, ROW, SourcePlan, TimeFormat, WallClock,
+    ClassScores, ColumnRole, Columns, Condition, FieldSource, Format, Mapping, NumericField, Path, ROW, Selection,
+    SourcePlan, TimeFormat, WallClock,
 };
 
 /// What every mapping needs to know.
@@ -58,7 +61,31 @@ pub(crate) fn sources(document: &Document, layout: MappingContext<'_>, problems:
         // Each topic is a source of its own: their partitions have clocks and offsets of their own.
         all.extend(topics.into_iter().map(|topic| SourcePlan { topic, ..source.clone() }));
     }
+    all.extend(looked(document, layout.pipeline, problems));
     all
+}
+
+/// The records that the adapter of a target writes whose share counts as declared.
+fn looked(document: &Document, pipeline: &str, problems: &mut Problems) -> Option<SourcePlan> {
+    let (spot, every) = act::exposure(&document.act, problems)?;
+    if document.sources.exposures.is_some() {
+        problems
+            .add(spot, "two say which share of traffic is declared: this target, and the source `exposures`")
+            .help("leave out one of them");
+    }
+    let path = |key: &str| Path::from_iter([key.to_owned()]);
+    let ours = Condition { path: path("pipeline"), allowed: vec![category(pipeline).to_owned()] };
+    let mapping = Mapping {
+        selection: Selection { conditions: vec![ours], without_tombstones: true },
+        event_time: Some((path("time"), TimeUnit::default().into())),
+        model: FieldSource::Path(path("model")),
+        version: FieldSource::Path(path("version")),
+        exposure: Some(path("exposure")),
+        looked_every: Some(every),
+        ..Mapping::default()
+    };
+    let topic = document.kafka.as_ref().map_or_else(|| Topics::default().exposures, KafkaSection::exposures_topic);
+    Some(SourcePlan { topic, ..plan(EventKind::Exposure, Format::Json, mapping) })
 }
 
 /// Whether paths into rows lead somewhere.

@@ -1,6 +1,7 @@
 //! Where decisions are carried out, as the `act` section says.
 
 use super::*;
+use crate::event::{EventKind, SECOND};
 use crate::targets::{ActConfig, TargetKind};
 
 fn text(keys: &str) -> String {
@@ -110,4 +111,31 @@ fn names_are_plain_and_stand_once() {
     let twice = with(&format!("act: [{{ name: t, {FILE} }}, {{ name: t, {FILE} }}, {{ name: 'a b', {FILE} }}]\n"));
     let said = parse(&twice, "p.yaml", Path::new("")).expect_err("the file is wrong").to_string();
     assert!(said.contains("the name `t` stands here twice") && said.contains("`a b` cannot be a name here"), "{said}");
+}
+
+#[test]
+fn the_share_that_a_target_shows_is_declared_where_that_is_asked_for() {
+    let target = |name: &str| format!("{{ name: {name}, every: 30s, exposure: true, {FILE} }}");
+    let one = with(&format!("pipeline: fraud\nact: [{}, {{ name: u, {FILE} }}]\n", target("t")));
+    let pipeline = parse(&one, "p.yaml", Path::new("")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(pipeline.act.iter().map(|one| one.exposure).collect::<Vec<_>>(), [true, false]);
+    let source = pipeline.plan.sources.last().expect("a source");
+    let taken = &source.mapping.selection.conditions;
+    assert_eq!((source.kind, source.topic.as_str()), (EventKind::Exposure, "haldane.exposures.v1"));
+    assert_eq!(source.mapping.looked_every, Some(30 * SECOND));
+    assert_eq!(
+        (taken.len(), taken[0].path.to_string(), &taken[0].allowed),
+        (1, "pipeline".into(), &vec!["fraud".into()])
+    );
+    assert!(pipeline.plan.share_holds().is_some_and(|holds| holds >= 60 * SECOND));
+
+    let wrong = |text: &str| parse(text, "p.yaml", Path::new("")).expect_err("the file is wrong").to_string();
+    let two = wrong(&with(&format!("act: [{}, {}]\n", target("t"), target("u"))));
+    assert!(two.contains("`t` says what share is declared, too") && two.contains("keep `exposure: true` at"), "{two}");
+    let told = "{ name: t, exposure: true, notify: { alertmanager: 'http://a' } }";
+    assert!(wrong(&with(&format!("act: [{told}]\n"))).contains("a target that only tells people has no share"));
+    let exposures = "exposures: { topic: e, version: v, exposure: x }";
+    let both = one.replacen("sources: {", &format!("sources: {{ {exposures},"), 1);
+    assert_ne!(both, one);
+    assert!(wrong(&both).contains("two say which share of traffic is declared"));
 }

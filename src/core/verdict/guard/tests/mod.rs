@@ -1,14 +1,16 @@
 //! Windows of two versions, made up, for the tests of this folder.
 
+mod looked;
 mod rollout;
 
 use std::collections::BTreeMap;
 
+use crate::event::Micros;
 use crate::metric::view::{Baselines, ViewKey, Views};
 use crate::plan::Columns;
 use crate::summary::{Fixed, Quality, Traffic};
 use crate::verdict::decision::Exposure;
-use crate::verdict::judged::{ActiveVersion, Judged, JudgedKind, VersionCounts};
+use crate::verdict::judged::{ActiveVersion, Judged, JudgedKind, ShareLooks, VersionCounts};
 
 pub(crate) fn key(version: &str) -> ViewKey {
     ViewKey { model: "m".to_owned(), version: version.to_owned(), segment: String::new() }
@@ -60,6 +62,30 @@ pub(crate) fn with_reference(reference: &BTreeMap<String, Traffic>, show: impl F
     show_all(&[], &VersionCounts::Traffic(&Views::new()), None, Some(reference), show);
 }
 
+/// Shows the counts of a window, and what looks have shown of the candidate's share by then.
+pub(crate) fn show_looked(
+    (start, end): (Micros, Micros),
+    newest: &VersionCounts<'_>,
+    looks: Option<&ShareLooks>,
+    declared_pct: Option<f64>,
+    show: impl FnOnce(&Judged<'_>),
+) {
+    show(&Judged {
+        start,
+        end,
+        order: (end, JudgedKind::Traffic),
+        rows: &[],
+        seen: &[],
+        newest_from: start,
+        trust: &crate::trust::WindowTrust::default(),
+        newest,
+        exposure: &|_, _| Exposure { declared_pct, observed_pct: 0.0 },
+        looks: &|_, _| looks.cloned(),
+        baselines: Baselines { reference: None, earlier: &|_| None },
+        offsets: Vec::new(),
+    });
+}
+
 fn show_all(
     seen: &[ActiveVersion],
     newest: &VersionCounts<'_>,
@@ -80,6 +106,7 @@ fn show_all(
         trust: &crate::trust::WindowTrust::default(),
         newest,
         exposure: &exposure,
+        looks: &|_, _| None,
         baselines,
         offsets,
     });
