@@ -51,6 +51,7 @@ impl Cluster {
             partials: broker.topic("partials", 1),
             dead_letter: broker.topic("deadletter", 1),
             windows: None,
+            exposures: broker.topic("exposures", 1),
         };
         let settings = KafkaConfig { topics, ..KafkaConfig::plain(&broker.bootstrap, "bench") };
         Self { settings, input: broker.topic("input", 4), _mock: None }

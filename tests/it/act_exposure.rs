@@ -2,6 +2,7 @@
 //! and a router that sends something else is found; a replay of the topics says the same.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -149,7 +150,7 @@ act:
                 "ts": message.time().unwrap() / 1_000, "broker": 1, "headers": [],
                 "key": text(message.key()), "payload": text(message.payload()),
             });
-            lines += &format!("{record}\n");
+            writeln!(lines, "{record}").unwrap();
         })
         .unwrap();
         let path = self.path(name);

@@ -71,7 +71,8 @@ impl LookedShares {
     }
 
     fn see(&mut self, look: &DeclaredShare, holds: Micros) {
-        let agreeing = self.agreeing.filter(|known| known.share == look.share && look.at - known.upto <= holds);
+        let agreeing =
+            self.agreeing.filter(|known| known.share.total_cmp(&look.share).is_eq() && look.at - known.upto <= holds);
         let from = agreeing.map(|known| known.from.unwrap_or(look.at));
         self.agreeing = Some(AgreeingLooks { share: look.share, from, upto: look.at });
     }

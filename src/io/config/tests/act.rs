@@ -135,7 +135,7 @@ fn the_share_that_a_target_shows_is_declared_where_that_is_asked_for() {
     let told = "{ name: t, exposure: true, notify: { alertmanager: 'http://a' } }";
     assert!(wrong(&with(&format!("act: [{told}]\n"))).contains("a target that only tells people has no share"));
     let exposures = "exposures: { topic: e, version: v, exposure: x }";
-    let both = one.replacen("sources: {", &format!("sources: {{ {exposures},"), 1);
+    let both = one.replacen("sources:\n", &format!("sources:\n  {exposures}\n"), 1);
     assert_ne!(both, one);
     assert!(wrong(&both).contains("two say which share of traffic is declared"));
 }
