@@ -226,7 +226,7 @@ fn standing(state: &RolloutState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::tests::unseen_effect;
+    use super::super::words::unseen_effect;
     use super::*;
     use crate::verdict::rollout::Effect;
 

@@ -256,8 +256,27 @@ pub(super) fn advice(state: &RolloutState, permission: &Permission) -> String {
     }
 }
 
+/// A restriction that traffic does not show yet.
 #[cfg(test)]
-pub(super) mod tests {
+pub(super) fn unseen_effect() -> crate::verdict::rollout::Effect {
+    crate::verdict::rollout::Effect {
+        decision: String::new(),
+        asked_at: 0,
+        cap_pct: 5.0,
+        issued: true,
+        acked: false,
+        refused: false,
+        requests: 0,
+        unseen: 1,
+        reassert_at: 3,
+        reasserted: 0,
+        seen_at: None,
+        took_us: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::verdict::rollout::Effect;
 
@@ -299,23 +318,6 @@ pub(super) mod tests {
             ..RolloutState::new("r", "m", "v2", "v1")
         };
         assert!(need(&ended) > NEEDS_SOMEBODY && advice(&ended, &wait).starts_with("Nothing now"));
-    }
-
-    pub(in crate::serve::ui) fn unseen_effect() -> Effect {
-        Effect {
-            decision: String::new(),
-            asked_at: 0,
-            cap_pct: 5.0,
-            issued: true,
-            acked: false,
-            refused: false,
-            requests: 0,
-            unseen: 1,
-            reassert_at: 3,
-            reasserted: 0,
-            seen_at: None,
-            took_us: None,
-        }
     }
 
     #[test]
