@@ -68,7 +68,7 @@ pub struct PowerArgs {
     pub latency: Vec<f64>,
     /// Standard deviation of the logarithm of latencies: 0.5 means that one in six is slower than 1.65 times the
     /// median.
-    #[arg(long, value_name = "SD", default_value_t = 0.5)]
+    #[arg(long, value_name = "SD", value_parser = spread, default_value = "0.5")]
     pub latency_spread: f64,
     /// Look at a feature: how far its mean is off in standard deviations, such as 0.25sd; may be repeated.
     #[arg(long, value_name = "SD", value_parser = deviations)]
@@ -78,7 +78,7 @@ pub struct PowerArgs {
     pub windows: Option<u32>,
     /// Variance of the counts, in terms of that of independent events. Default: 1 where events name their entity, since
     /// it is measured then, else what the pipeline assumes.
-    #[arg(long, value_name = "TIMES")]
+    #[arg(long, value_name = "TIMES", value_parser = design_effect)]
     pub design_effect: Option<f64>,
 }
 
@@ -305,9 +305,34 @@ fn deviations(text: &str) -> std::result::Result<f64, String> {
         .ok_or_else(|| format!("`{text}` is not a shift; write standard deviations, such as 0.25sd"))
 }
 
+fn spread(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
+    number.ok_or_else(|| format!("`{text}` is no spread; write the deviation of the logarithm, such as 0.5"))
+}
+
+fn design_effect(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1.0..=1e6).contains(number));
+    number.ok_or_else(|| {
+        format!(
+            "`{text}` is no design effect; write 1 when every request is independent, more when one entity asks often"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_stream_can_have_is_refused() {
+        for text in ["nan", "0", "-1", "inf", "wide"] {
+            assert!(spread(text).is_err_and(|why| why.starts_with(&format!("`{text}` is no spread"))), "{text}");
+        }
+        for text in ["nan", "0.5", "inf", "1e9", "much"] {
+            assert!(design_effect(text).is_err_and(|why| why.contains("write 1 when")), "{text}");
+        }
+        assert_eq!((spread("0.25"), design_effect("1"), design_effect("3.5")), (Ok(0.25), Ok(1.0), Ok(3.5)));
+    }
 
     #[test]
     fn effects_are_told_as_people_write_them() {

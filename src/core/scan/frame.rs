@@ -595,6 +595,13 @@ mod tests {
     }
 
     #[test]
+    fn who_upgrades_is_told_which_versions_are_read() {
+        let told = include_str!("../../../deploy/UPGRADE.md");
+        let versions = format!("this release reads {} to {}", FRAME_VERSIONS.start(), FRAME_VERSIONS.end());
+        assert!(told.contains(&versions), "{versions}");
+    }
+
+    #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
         for (version, hint) in [(9, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");

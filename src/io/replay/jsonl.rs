@@ -118,6 +118,7 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
     let router = Router { plan: Arc::clone(plan), explicit, home: explicit.map(|source| (source, 0)) };
     let mut survey = Survey { streams: BTreeSet::new(), rows: 0, warnings: Vec::new(), router };
     let mut foreign: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unknown = false;
     let mut reader = Records::open(path)?;
     let mut line = Vec::new();
     while reader.read(&mut line)? {
@@ -136,13 +137,13 @@ pub(super) fn survey(plan: &Arc<Plan>, path: &Path, explicit: Option<u16>) -> Re
             Route::Foreign(topic) if foreign.len() < FOREIGN_MAX || foreign.contains_key(&topic) => {
                 *foreign.entry(topic).or_default() += 1;
             }
-            Route::Foreign(_) | Route::Unknown => {}
+            Route::Foreign(_) => {}
+            Route::Unknown => unknown = true,
         }
         line.clear();
     }
-    if survey.router.home.is_none() {
-        return Err(homeless(path, plan, &foreign));
-    }
+    let home = survey.router.home.ok_or_else(|| homeless(path, plan, &foreign))?;
+    survey.streams.extend(unknown.then_some(home));
     survey.streams.iter().try_for_each(|(source, _)| route::check_origins(plan, *source, path))?;
     survey.warnings.extend(
         foreign.iter().map(|(topic, n)| format!("{n} lines of topic `{topic}` feed no source; they are skipped")),
@@ -381,6 +382,13 @@ mod tests {
         assert_eq!((survey.rows, survey.router.home), (5, Some((1, 4))), "the first good line's");
         assert_eq!(survey.streams, [(0, 0), (1, 4)].into());
         assert_eq!(survey.warnings, ["2 lines of topic `x` feed no source; they are skipped"]);
+    }
+
+    #[test]
+    fn odd_lines_of_a_file_that_was_named_for_a_source_are_its_first_lanes() {
+        let lines = file(&["no JSON", r#"{"topic":"a.o","partition":4,"value":{}}"#]);
+        let survey = survey(&plan(TWO), lines.path(), Some(1)).expect("a survey");
+        assert_eq!(survey.streams, [(1, 0), (1, 4)].into(), "no good line is of its first lane");
     }
 
     #[test]
