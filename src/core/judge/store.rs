@@ -428,7 +428,8 @@ mod tests {
         let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
         let mapping = Mapping { looked_every: Some(4), ..Mapping::default() };
         let source = SourcePlan { kind: EventKind::Exposure, topic: "e".to_owned(), format: Format::Json, mapping };
-        let time = crate::plan::TimePlan { pane: 10, ..plan.time };
+        let window = crate::plan::WindowKind::Sliding { size: 100, slide: 100 };
+        let time = crate::plan::TimePlan { pane: 10, window, ..plan.time };
         Plan { sources: vec![source], time, ..plan }
     }
 
