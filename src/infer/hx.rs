@@ -42,7 +42,7 @@ use super::two_sample::{Arm, log_e_margin};
 /// Origin: choice; the nearest bet to a true ratio has most of the evidence there is, from 2 % to tenfold.
 const HARM: [f64; 13] = [1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.2, 3.0, 5.0, 10.0];
 /// The same where one of many is looked at.
-/// Origin: simulation; `cargo bench --bench guarantees -- --only class`: five cost no window.
+/// Origin: choice; from a tenth to fivefold, farther apart than for one alone, as there are many to be kept.
 const ROUGH_HARM: [f64; 5] = [1.1, 1.25, 1.6, 2.5, 5.0];
 /// Ratios below the margin that safety is looked for at.
 /// Origin: choice; as for harm, on the other side, where large ratios do not occur.

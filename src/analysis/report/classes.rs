@@ -1,5 +1,7 @@
 //! How well each of several classes is told, on both sides.
 
+use std::collections::BTreeSet;
+
 use super::figures::rate;
 use super::model::{ClassRates, Rate};
 use crate::infer::multiplicity::bh;
@@ -11,7 +13,7 @@ const WORSE_FALSELY: f64 = 0.05;
 
 /// Recall and precision by class, first those that fell most.
 pub(super) fn rates([reference, current]: [&Quality; 2]) -> Vec<ClassRates> {
-    let names: std::collections::BTreeSet<&str> =
+    let names: BTreeSet<&str> =
         [reference, current].into_iter().flat_map(|side| side.classes.iter()).map(|(class, _)| class).collect();
     let of = |class: &str, counted: fn(ClassCounts) -> u64| {
         [reference, current].map(|side| side.classes.of(class)).map(|counts| (counts.right, counted(counts)))

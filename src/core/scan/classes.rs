@@ -22,6 +22,10 @@ impl ClassNames {
         self.names.len() < NAMES_MAX && !self.ids.contains_key(&class_hash(class))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Takes in a name.
     pub(crate) fn learn(&mut self, class: &str) {
         self.names.push(class_name(class).into_owned());

@@ -22,10 +22,10 @@ pub(crate) struct LabelledRows {
 }
 
 impl LabelledRows {
-    /// Takes a row. Names of classes only grow, so those of earlier rows are among them.
+    /// Takes a row. Names of classes only grow, so of two lists the longer one holds those of the other.
     pub(super) fn push(&mut self, plan: &QualityPlan, row: Labelled, names: &Arc<ClassNames>) {
         self.rows.push(row);
-        if row.classes.is_some() {
+        if row.classes.is_some() && self.names.as_ref().is_none_or(|known| known.len() < names.len()) {
             self.names = Some(Arc::clone(names));
         }
         if self.rows.len() >= ROWS_MAX {
@@ -83,5 +83,46 @@ impl LabelledRows {
 
     pub(crate) fn bytes(&self) -> usize {
         self.sealed.as_ref().map_or(0, Sealed::bytes) + self.rows.capacity() * size_of::<Labelled>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::class_hash;
+    use crate::kernel::bin::Edges;
+    use crate::plan::{Corrections, Task};
+
+    /// Groups are folded when there are too many: one of them may have been filled before its names were all met.
+    #[test]
+    fn rows_keep_their_names_when_groups_are_merged_whichever_is_older() {
+        let plan = QualityPlan {
+            task: Task::Multiclass,
+            width_bins: vec![10],
+            score_edges: Edges::new(vec![0.0, 1.0]).expect("edges increase"),
+            threshold: 0.5,
+            wait: 0,
+            horizon: 0,
+            pending_max: 10,
+            sample: 1.0,
+            corrections: Corrections::First,
+        };
+        let mut names = Arc::new(ClassNames::default());
+        let mut rows = |classes: [&str; 2]| {
+            classes.into_iter().for_each(|class| Arc::make_mut(&mut names).learn(class));
+            let classes = names.pair(class_hash(classes[0]), class_hash(classes[1]));
+            let mut rows = LabelledRows::default();
+            rows.push(&plan, Labelled { score: 0.5, label: 0.0, predicted: true, entity: None, classes }, &names);
+            rows
+        };
+        let (older, newer) = (rows(["cat", "dog"]), rows(["eel", "fox"]));
+        for (into, other) in [(&newer, &older), (&older, &newer)] {
+            let mut merged = into.clone();
+            merged.merge(&plan, other);
+            let classes = merged.open(&plan).classes;
+            let missed: Vec<&str> =
+                classes.iter().filter(|(_, one)| one.labelled == 1).map(|(class, _)| class).collect();
+            assert_eq!(missed, ["cat", "eel"]);
+        }
     }
 }

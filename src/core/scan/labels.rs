@@ -121,8 +121,14 @@ impl Labels {
         }
     }
 
-    /// Takes in the names of classes that a batch holds.
-    pub(crate) fn meet(&mut self, classes: &TextArray) {
+    /// Takes in the names of classes that a batch holds, of a task that has several.
+    pub(crate) fn meet(&mut self, plan: &Plan, batch: &EventBatch) {
+        if plan.quality.as_ref().is_some_and(|quality| quality.task == Task::Multiclass) {
+            [&batch.predicted, &batch.label_class].into_iter().for_each(|classes| self.meet_all(classes));
+        }
+    }
+
+    fn meet_all(&mut self, classes: &TextArray) {
         for class in classes.values().as_string::<i32>().iter().flatten() {
             if self.classes.lacks(class) {
                 Arc::make_mut(&mut self.classes).learn(class);
@@ -136,9 +142,6 @@ impl Labels {
         let scores = plan.columns.index_of(ColumnRole::Score).and_then(|column| batch.numeric.get(column));
         let predicted = PerEntry::of(&batch.predicted, |name| class_of(quality.task, name));
         let classes = PerEntry::of(&batch.label_class, class_hash);
-        if quality.task == Task::Multiclass {
-            [&batch.predicted, &batch.label_class].into_iter().for_each(|classes| self.meet(classes));
-        }
         let id_limit = self.id_limit;
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");

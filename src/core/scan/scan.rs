@@ -200,6 +200,9 @@ impl Scan {
             let times = batch.event_time.values().iter().zip(batch.broker_time.values());
             times.for_each(|(&time, &broker_time)| stream.pass_gap(&plan.time, time, broker_time));
         }
+        if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
+            labels.meet(&plan, batch);
+        }
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
             stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
@@ -215,9 +218,7 @@ impl Scan {
         let stream = self.streams.get_mut(&batch.source).expect("a source of the plan");
         let task = plan.quality.as_ref().map(|quality| quality.task);
         let classes = PerEntry::of(&batch.label_class, class_hash);
-        if task == Some(Task::Multiclass) {
-            labels.meet(&batch.label_class);
-        }
+        labels.meet(plan, batch);
         let clock_before = stream.clock.clone();
         for row in 0..batch.len() {
             let broker_time = batch.broker_time.value(row);

@@ -147,9 +147,9 @@ mod tests {
             classes
         };
         let (whole, reversed) = (counted(&mut pairs.iter()), counted(&mut pairs.iter().rev()));
-        let (mut merged, later) = pairs.split_at(7_000);
+        let (earlier, later) = pairs.split_at(7_000);
         let mut parts = counted(&mut later.iter());
-        parts.merge(&counted(&mut std::mem::take(&mut merged).iter()));
+        parts.merge(&counted(&mut earlier.iter()));
         assert_eq!((&whole, &whole), (&reversed, &parts));
         assert_eq!(whole.iter().count(), CLASSES_MAX);
         let labelled = pairs.iter().filter(|(truth, _)| *truth == 255).count() as u64;
