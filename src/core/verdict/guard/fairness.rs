@@ -36,9 +36,6 @@ const WIDER: Account = Account::against("fairness: ", "groups are treated less a
 /// Rows of a group and a version that a look takes.
 /// Origin: choice; below it a group's rate is hardly more than one row's.
 const ROWS_MIN: u64 = 10;
-/// Evidence this many times weaker than what acts is worth suspicion.
-/// Origin: choice; as for guardrails.
-const SUSPICION: f64 = 0.1;
 
 /// The guard.
 #[derive(Debug, Clone, Copy)]
@@ -201,11 +198,8 @@ impl RateEvidence {
         let plan = plan(fairness, scene.guard);
         let e = self.gap.as_ref().map_or(1.0, |gap| e_value(gap.log_e()));
         let about = format!("{} by {}", fairness.rate.metric(), fairness.segment);
-        verdict.spend(WIDER, &about, plan.alpha, e);
-        if e >= SUSPICION / plan.alpha {
-            (verdict.suspicious, verdict.cleared) = (true, false);
-        }
-        let Some(gap) = self.gap.as_ref().filter(|_| e >= 1.0 / plan.alpha) else { return };
+        let is_enough = verdict.spend_against(WIDER, &about, plan.alpha, e);
+        let Some(gap) = self.gap.as_ref().filter(|_| is_enough) else { return };
         if scene.judged.order.1.speaks_of(fairness.rate.metric()) {
             let reason = reason(ReasonCode::FairnessGap, self.describe(fairness, gap));
             let evidence = vec![self.evidence(fairness, gap, scene)];

@@ -36,6 +36,7 @@ use crate::verdict::decision::{Evidence, Test};
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::number::{e_value, float};
+use crate::verdict::guard::rails::ruling::{NAMED_FALSELY, NAMED_MAX, RARE_MIN};
 use crate::verdict::guard::scene::{Scene, reason};
 use crate::verdict::guard::window::{Pair, Shown};
 use crate::verdict::guard::{Guard, GuardName};
@@ -49,18 +50,6 @@ const OF_OVERALL: f64 = 0.5;
 /// Classes that have places at least.
 /// Origin: choice; a logarithm of twice as many is hardly to be seen.
 const PLACES_MIN: usize = 8;
-/// Evidence this many times weaker than what acts is worth suspicion.
-/// Origin: choice; as for guardrails.
-const SUSPICION: f64 = 0.1;
-/// False discoveries among those that are named.
-/// Origin: literature; the usual level of false discoveries (Benjamini and Hochberg 1995).
-const NAMED_FALSELY: f64 = 0.1;
-/// Respects that are named at most.
-/// Origin: choice; more are not read at night.
-const NAMED_MAX: usize = 5;
-/// Errors of both versions before a class is named.
-/// Origin: choice; as for intervals of guardrails.
-const RARE_MIN: f64 = 20.0;
 
 /// The guard.
 #[derive(Debug, Clone, Copy)]
@@ -120,12 +109,8 @@ impl Guard for ClassGuard {
     fn rule(&self, memory: &mut ClassMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let Some(margin) = scene.guard.classes else { return };
         let all: Vec<Watched<'_>> = memory.watched(scene.guard, margin).collect();
-        let e = total(&all);
-        verdict.spend(ERRS, "", scene.guard.alpha, e);
-        if e >= SUSPICION / scene.guard.alpha {
-            (verdict.suspicious, verdict.cleared) = (true, false);
-        }
-        if e >= 1.0 / scene.guard.alpha && scene.judged.order.1.speaks_of(Respect::Overall.metric()) {
+        let is_enough = verdict.spend_against(ERRS, "", scene.guard.alpha, total(&all));
+        if is_enough && scene.judged.order.1.speaks_of(Respect::Overall.metric()) {
             let named = named(&all);
             let texts: Vec<String> = named.iter().map(Watched::describe).collect();
             let evidence = named.iter().map(|one| one.evidence(memory.since, scene)).collect();

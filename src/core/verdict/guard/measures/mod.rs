@@ -32,9 +32,6 @@ use crate::verdict::words::{self, percent};
 const SOURCE: GuardName = GuardName::Measures;
 const HARM: Account = Account::against("measures", "the mean of a measure is worse than its margin");
 const SAFE: Account = Account::speaking_for("measures: safe", "no measure is worse than its margin");
-/// Evidence this many times weaker than what acts is worth suspicion.
-/// Origin: choice; as for guardrails.
-const SUSPICION: f64 = 0.1;
 /// Evidence from which on a measure is named beside the one that has most.
 /// Origin: choice; a chance of a tenth that one alone has so much for nothing.
 const NAMED: f64 = 10.0;
@@ -101,12 +98,8 @@ impl Guard for Measures {
         records.resize_with(scene.guard.measures.len(), MeasureEvidence::default);
         let all: Vec<(MeasureTerms<'_>, &MeasureEvidence)> = self.all(scene.guard).zip(records.iter()).collect();
         let total: f64 = all.iter().map(|(terms, record)| terms.weight * record.harm(*terms)).sum();
-        let enough = 1.0 / scene.guard.alpha;
-        verdict.spend(HARM, "", scene.guard.alpha, total);
-        if total >= SUSPICION * enough {
-            (verdict.suspicious, verdict.cleared) = (true, false);
-        }
-        if total >= enough && scene.judged.order.1.speaks_of("mean") {
+        let is_enough = verdict.spend_against(HARM, "", scene.guard.alpha, total);
+        if is_enough && scene.judged.order.1.speaks_of("mean") {
             verdict.findings.push(finding(&all, scene));
         }
         let enough = 1.0 / scene.guard.beta;

@@ -9,7 +9,7 @@ pub(crate) mod last_look;
 pub(crate) mod noise;
 pub(crate) mod rail;
 pub(crate) mod record;
-mod ruling;
+pub(crate) mod ruling;
 pub(crate) mod watch;
 
 use crate::plan::{ColumnRole, GuardPlan, Plan, Task};

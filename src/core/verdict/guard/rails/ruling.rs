@@ -22,22 +22,19 @@ use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
 use crate::verdict::guard::rails::rail::Hypothesis;
 use crate::verdict::guard::rails::watch::{RailMemory, Rails, ViewRail};
-use crate::verdict::guard::scene::{Scene, reason};
+use crate::verdict::guard::scene::{SUSPICION, Scene, reason};
 use crate::verdict::words;
 
 const SOURCE: GuardName = GuardName::Guardrails;
-/// Evidence this many times weaker than what acts is worth suspicion.
-/// Origin: choice; one false suspicion for ten that a true change raises sooner.
-const SUSPICION: f64 = 0.1;
 /// False discoveries among those that are named.
 /// Origin: literature; the usual level of false discoveries (Benjamini and Hochberg 1995).
-const NAMED_FALSELY: f64 = 0.1;
-/// Guardrails that are named at most.
+pub(crate) const NAMED_FALSELY: f64 = 0.1;
+/// Guardrails, or classes, that are named at most.
 /// Origin: choice; more are not read at night.
-const NAMED_MAX: usize = 5;
-/// Events of the rare class before an interval of their ratio is shown.
+pub(crate) const NAMED_MAX: usize = 5;
+/// Events of the rare class before an interval of their ratio is shown, or a class named.
 /// Origin: choice; as in `infer::interval`.
-const RARE_MIN: f64 = 20.0;
+pub(crate) const RARE_MIN: f64 = 20.0;
 
 impl Rails {
     /// Adds what all evidence so far calls for.
