@@ -304,6 +304,7 @@ fn plan(format: Format) -> Plan {
             revise_for: SECOND,
         },
         quality: None,
+        shadow: None,
         baselines: vec![],
         reference: None,
         metrics: MetricsPlan { names: vec![], compat: vec![], bins: 10 },

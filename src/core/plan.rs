@@ -10,6 +10,7 @@ mod measure;
 mod path;
 mod quality;
 mod rollout;
+mod shadow;
 mod source;
 mod time;
 mod trust;
@@ -28,6 +29,7 @@ pub use self::measure::{MeasurePlan, Tolerance, Worse};
 pub use self::path::{HEADER, INDEX_MAX, Path, PathStep, Texts};
 pub use self::quality::{Corrections, QualityPlan};
 pub use self::rollout::{ApprovalPlan, Authority, CANDIDATES_MAX, ENDED_KEPT, ENDED_MAX, RolloutPlan, Signal};
+pub use self::shadow::ShadowPlan;
 pub use self::source::{
     CONDITIONS_MAX, ClassScores, Condition, FieldSource, Format, Frame, Mapping, MessageSchema, NumericField, ROW,
     ROWS_MAX, Selection, Side, SourcePlan, TimeFormat,
@@ -56,6 +58,8 @@ pub struct Plan {
     pub time: TimePlan,
     /// How predictions meet their truth; `None` when there are no labels.
     pub quality: Option<QualityPlan>,
+    /// How versions that answer the same requests are compared; `None` where each request has one answer.
+    pub shadow: Option<ShadowPlan>,
     /// What each version is compared with.
     pub baselines: Vec<Baseline>,
     /// The reference profile that `Baseline::Reference` means.

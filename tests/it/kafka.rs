@@ -70,6 +70,7 @@ fn plan(sources: Vec<SourcePlan>) -> Plan {
             revise_for: hour,
         },
         quality: None,
+        shadow: None,
         baselines: Vec::new(),
         reference: None,
         metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },

@@ -130,6 +130,7 @@ pub fn plan(window: WindowKind) -> Plan {
             sample: 1.0,
             corrections: Corrections::First,
         }),
+        shadow: None,
         baselines: vec![Baseline::Concurrent, Baseline::Previous],
         reference: None,
         metrics: MetricsPlan { names: METRICS.iter().map(|m| m.spec().name).collect(), compat: vec![], bins: 10 },

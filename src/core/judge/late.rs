@@ -102,7 +102,12 @@ impl Judge {
             Body::QualityInTime(quality) => (0, quality.n, end.saturating_add(wait)),
             Body::QualityLate(quality) => (0, quality.n, end.saturating_add(self.horizon())),
             // Its labels were told of as those in time.
-            Body::QualityCorrected(_) | Body::Exposure(_) | Body::Intake(_) => return,
+            Body::QualityCorrected(_)
+            | Body::Exposure(_)
+            | Body::Intake(_)
+            | Body::Pairs(_)
+            | Body::PairsInTime(_)
+            | Body::PairsLate(_) => return,
         };
         let is_label = |source: u16| self.plan.sources[usize::from(source)].kind == EventKind::Outcome;
         let has_told = self.progress.streams_of(partial.lane).is_none_or(|mut streams| {

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::scan::frame::DeclaredShare;
 use crate::scan::groups::Cell;
 use crate::scan::{Body, GroupKey, Inputs, Intake, Partial};
-use crate::summary::{Quality, Seal, Sealed, Spill, Traffic};
+use crate::summary::{PairLosses, Pairs, Quality, Seal, Sealed, Spill, Traffic};
 
 /// What a partial has counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,9 @@ pub(crate) enum SealedContent {
     Corrected(Sealed<Quality>),
     Exposure(DeclaredShare, Inputs),
     Intake(Intake),
+    Pairs(Box<Pairs>),
+    PairsInTime(PairLosses),
+    PairsLate(PairLosses),
 }
 
 impl SealedContent {
@@ -29,6 +32,9 @@ impl SealedContent {
             Body::QualityCorrected(quality) => Self::Corrected(Sealed::new(quality)),
             Body::Exposure(share) => Self::Exposure(*share, inputs),
             Body::Intake(intake) => Self::Intake(*intake),
+            Body::Pairs(pairs) => Self::Pairs(Box::new(*pairs)),
+            Body::PairsInTime(losses) => Self::PairsInTime(losses.clone()),
+            Body::PairsLate(losses) => Self::PairsLate(losses.clone()),
         }
     }
 
@@ -40,6 +46,9 @@ impl SealedContent {
             Self::Corrected(sealed) => Body::QualityCorrected(opened(plan, sealed)),
             Self::Exposure(share, _) => Body::Exposure(*share),
             Self::Intake(intake) => Body::Intake(*intake),
+            Self::Pairs(pairs) => Body::Pairs(**pairs),
+            Self::PairsInTime(losses) => Body::PairsInTime(losses.clone()),
+            Self::PairsLate(losses) => Body::PairsLate(losses.clone()),
         }
     }
 
@@ -47,6 +56,8 @@ impl SealedContent {
         match self {
             Self::Traffic(sealed) => sealed.bytes(),
             Self::InTime(sealed) | Self::Late(sealed) | Self::Corrected(sealed) => sealed.bytes(),
+            Self::Pairs(_) => size_of::<Pairs>(),
+            Self::PairsInTime(losses) | Self::PairsLate(losses) => losses.bytes(),
             Self::Exposure(..) | Self::Intake(_) => 0,
         }
     }
@@ -55,7 +66,11 @@ impl SealedContent {
         match self {
             Self::Traffic(sealed) => sealed.put_away(spill),
             Self::InTime(sealed) | Self::Late(sealed) | Self::Corrected(sealed) => sealed.put_away(spill),
-            Self::Exposure(..) | Self::Intake(_) => 0,
+            Self::Exposure(..)
+            | Self::Intake(_)
+            | Self::Pairs(_)
+            | Self::PairsInTime(_)
+            | Self::PairsLate(_) => 0,
         }
     }
 }

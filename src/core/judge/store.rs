@@ -70,7 +70,7 @@ impl PaneStore {
         if let Body::Intake(intake) = body {
             return self.accounts.put((source, lane), pane, upto, intake);
         }
-        let is_traffic = matches!(body, Body::Traffic(_));
+        let is_traffic = matches!(body, Body::Traffic(_) | Body::Pairs(_));
         if !matches!(body, Body::Exposure(_)) && pane < self.whole_from(is_traffic) {
             return false;
         }
@@ -114,13 +114,20 @@ impl PaneStore {
 
     /// Traffic of the panes in `[start, end)`, by group.
     pub(crate) fn traffic(&self, plan: &Plan, start: Micros, end: Micros) -> Groups<Traffic> {
-        merge(
+        let mut groups = merge(
             plan,
             self.counted(start, end).filter_map(|(key, counted)| match counted {
                 SealedContent::Traffic(traffic) => Some((key, traffic)),
                 _ => None,
             }),
-        )
+        );
+        // What stayed alone may be counted where its version has no traffic any more; nothing rests on that.
+        for (key, counted) in self.counted(start, end) {
+            if let (SealedContent::Pairs(pairs), Some(slot)) = (counted, groups.known(key)) {
+                groups.cell(slot).pairs.merge(pairs);
+            }
+        }
+        groups
     }
 
     /// Labelled predictions of the panes in `[start, end)`, by group; with or without labels that came late, and what
@@ -140,13 +147,25 @@ impl PaneStore {
                 _ => None,
             })
         });
-        merge(plan, counted)
+        let mut groups: Groups<Quality> = merge(plan, counted);
+        for (key, counted) in self.counted(start, end) {
+            let losses = match counted {
+                SealedContent::PairsInTime(losses) => losses,
+                SealedContent::PairsLate(losses) if with_late => losses,
+                _ => continue,
+            };
+            let slot = groups.slot(key, plan);
+            groups.cell(slot).pairs.merge(losses);
+        }
+        groups
     }
 
     /// Whether any label came late for the panes in `[start, end)`.
     pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
         self.counted(start, end)
-            .any(|(_, counted)| matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_)))
+            .any(|(_, counted)| {
+                matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_) | SealedContent::PairsLate(_))
+            })
     }
 
     /// The share of traffic of a version in a window up to `end`: the one declared last, or what the last look showed,
@@ -270,10 +289,12 @@ impl PaneStore {
         self.whole_from = Some((traffic.max(traffic_before), quality.max(quality_before)));
         for (&pane, slots) in self.panes.range_mut(..traffic_before.max(quality_before)) {
             slots.retain(|_, kept| match kept.counted {
-                SealedContent::Traffic(_) => pane >= traffic_before,
-                SealedContent::InTime(_) | SealedContent::Late(_) | SealedContent::Corrected(_) => {
-                    pane >= quality_before
-                }
+                SealedContent::Traffic(_) | SealedContent::Pairs(_) => pane >= traffic_before,
+                SealedContent::InTime(_)
+                | SealedContent::Late(_)
+                | SealedContent::Corrected(_)
+                | SealedContent::PairsInTime(_)
+                | SealedContent::PairsLate(_) => pane >= quality_before,
                 SealedContent::Exposure(..) | SealedContent::Intake(_) => true,
             });
         }

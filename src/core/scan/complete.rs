@@ -12,6 +12,7 @@ use crate::scan::frame::{Body, DeclaredShare, GroupKey, Inputs, Partial};
 use crate::scan::intake::Intake;
 use crate::scan::labelled::LabelledRows;
 use crate::scan::open::OpenTraffic;
+use crate::summary::{PairLosses, Pairs};
 
 /// Partials that are complete, in their order; each is made when it is taken.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ pub(crate) enum PaneContent {
     Corrected(LabelledRows),
     Exposure(DeclaredShare),
     Intake(Intake),
+    Pairs(Pairs),
+    PairsInTime(PairLosses),
+    PairsLate(PairLosses),
 }
 
 impl Complete {
@@ -87,6 +91,9 @@ impl PaneContent {
             Self::Corrected(gathered) => Body::QualityCorrected(open(&gathered)),
             Self::Exposure(share) => Body::Exposure(share),
             Self::Intake(intake) => Body::Intake(intake),
+            Self::Pairs(pairs) => Body::Pairs(pairs),
+            Self::PairsInTime(losses) => Body::PairsInTime(losses),
+            Self::PairsLate(losses) => Body::PairsLate(losses),
         }
     }
 
@@ -94,7 +101,8 @@ impl PaneContent {
         match self {
             Self::Traffic(traffic) => traffic.bytes(),
             Self::InTime(gathered) | Self::Late(gathered) | Self::Corrected(gathered) => gathered.bytes(),
-            Self::Exposure(_) | Self::Intake(_) => 0,
+            Self::PairsInTime(losses) | Self::PairsLate(losses) => losses.bytes(),
+            Self::Exposure(_) | Self::Intake(_) | Self::Pairs(_) => 0,
         }
     }
 }

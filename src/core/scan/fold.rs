@@ -82,6 +82,11 @@ impl Fold {
     }
 }
 
+/// The groups that a group may be folded into, the nearest first.
+pub(crate) fn folded(key: &GroupKey) -> [GroupKey; 3] {
+    [folded_segment(&key.model, &key.version), folded_version(&key.model), folded_model()]
+}
+
 fn rank(name: &[String]) -> u64 {
     stable_hash(name.join("\u{1f}").as_bytes())
 }

@@ -16,13 +16,13 @@ use crate::format::Version;
 use crate::plan::Plan;
 use crate::scan::intake::{Intake, Pace};
 use crate::summary::quality::ReliabilityBin;
-use crate::summary::{Classes, MeasureSummary, Quality, Tails, Traffic};
+use crate::summary::{Classes, MeasureSummary, PairLosses, Pairs, Quality, Tails, Traffic};
 use crate::time::Clock;
 
 /// Versions of the frame's bytes; the first byte of every frame. With values beyond the reach of edges it is the second
 /// one, of the account of a stream the third, with measures the fourth, of corrected labels the fifth, and of labels by
-/// class the sixth: what came after the first stands after all else.
-const FRAME_VERSIONS: RangeInclusive<u8> = 3..=8;
+/// class the sixth, of pairs the seventh: what came after the first stands after all else.
+const FRAME_VERSIONS: RangeInclusive<u8> = 3..=9;
 /// The version of frames with the account of a stream.
 const WITH_ACCOUNTS: u8 = 5;
 /// The version of frames with measures.
@@ -31,6 +31,9 @@ const WITH_MEASURES: u8 = 6;
 const WITH_CORRECTIONS: u8 = 7;
 /// The version of frames with labels by class.
 const WITH_CLASSES: u8 = 8;
+
+/// The version of frames with pairs.
+const WITH_PAIRS: u8 = 9;
 
 /// What is counted apart. Sorted by model, then version, then segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,6 +72,12 @@ pub enum Body {
     /// Labels of the predictions that had one in time, as those that came until the `horizon` have corrected it. In the
     /// last revision they stand for those that came in time.
     QualityCorrected(Quality) = 5,
+    /// Requests that the version and the baseline version both answered.
+    Pairs(Pairs) = 6,
+    /// Of those the ones whose label arrived within the plan's `wait`.
+    PairsInTime(PairLosses) = 7,
+    /// Of those the ones whose label arrived after it, within the plan's `horizon`.
+    PairsLate(PairLosses) = 8,
 }
 
 /// The part that traffic is; see [`Body::part`].
@@ -100,7 +109,16 @@ impl Body {
             Self::Exposure(_) => EXPOSURE,
             Self::Intake(_) => 4,
             Self::QualityCorrected(_) => CORRECTED,
+            Self::Pairs(_) => 6,
+            Self::PairsInTime(_) => 7,
+            Self::PairsLate(_) => 8,
         }
+    }
+
+    /// Whether it is made of pairs.
+    #[must_use]
+    pub fn is_of_pairs(&self) -> bool {
+        matches!(self, Self::Pairs(_) | Self::PairsInTime(_) | Self::PairsLate(_))
     }
 }
 
@@ -321,6 +339,7 @@ impl Frame {
     pub fn encode(&self) -> Vec<u8> {
         let far = Far::of(self);
         let version = match (self, &far) {
+            (Self::Partial(partial), _) if partial.body.is_of_pairs() => WITH_PAIRS,
             (_, Some(Far::Classes(..))) => WITH_CLASSES,
             (Self::Partial(partial), _) if matches!(partial.body, Body::QualityCorrected(_)) => WITH_CORRECTIONS,
             (_, Some(Far::Measures(..))) => WITH_MEASURES,
@@ -406,7 +425,11 @@ impl Far {
                 }
                 (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
             }
-            Body::Exposure(_) | Body::Intake(_) => None,
+            Body::Exposure(_)
+            | Body::Intake(_)
+            | Body::Pairs(_)
+            | Body::PairsInTime(_)
+            | Body::PairsLate(_) => None,
         }
     }
 
@@ -548,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_by_class_are_sent_as_the_newest_version() {
+    fn labels_by_class_are_sent_as_their_version() {
         let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
         let mut labels = Quality { n: 2, ..Quality::default() };
         labels.classes.count("cat", "dog");
@@ -562,6 +585,24 @@ mod tests {
                 (frame.clone(), frame.encode())
             };
             assert_eq!(bytes[0], 8);
+            assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
+            assert_eq!(Frame::decode(&bytes[..bytes.len() - 1]).expect_err("damaged").fault(), Fault::External);
+        }
+    }
+
+    #[test]
+    fn pairs_are_sent_as_the_newest_version() {
+        let mut losses = PairLosses::default();
+        losses.add(crate::plan::Task::Binary, true, 1.05, [None, None]);
+        let pairs = Pairs { paired: 3, unpaired: 1, ..Pairs::default() };
+        let bodies = [Body::Pairs(pairs), Body::PairsInTime(losses.clone()), Body::PairsLate(losses)];
+        for (number, body) in (6..).zip(bodies) {
+            assert_eq!((body.part(), postcard::to_stdvec(&body).expect("encodes")[0]), (number, number));
+            let group = GroupKey { model: "m".into(), version: "v".into(), segment: Vec::new() };
+            let partial = Partial { lane: 0, source: 0, pane: 0, group, upto: 0, body, inputs: Inputs::NONE };
+            let frame = Frame::Partial(Box::new(partial));
+            let bytes = frame.encode();
+            assert_eq!(bytes[0], 9);
             assert_eq!(Frame::decode(&bytes).expect("decodes"), frame);
             assert_eq!(Frame::decode(&bytes[..bytes.len() - 1]).expect_err("damaged").fault(), Fault::External);
         }
@@ -603,7 +644,7 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_version_says_which_release_comes_first() {
-        for (version, hint) in [(9, "start the judge with that release"), (2, "judge with that release until")] {
+        for (version, hint) in [(10, "start the judge with that release"), (2, "judge with that release until")] {
             let error = Frame::decode(&[version, 0, 0]).expect_err("another version");
             assert_eq!(error.fault(), Fault::User);
             assert!(error.advice().expect("a hint").contains(hint), "{error}");

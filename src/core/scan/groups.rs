@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::plan::Plan;
-use crate::scan::fold::{Fold, has_prefix};
+use crate::scan::fold::{Fold, folded, has_prefix};
 use crate::scan::frame::GroupKey;
 
 /// What a group holds.
@@ -41,6 +41,11 @@ impl<T: Cell> Groups<T> {
             self.fold_away(&from, to, plan);
         }
         self.slot_of_kept(target, plan)
+    }
+
+    /// The slot of a group, or of the one that it was folded into; `None` when neither is there.
+    pub(crate) fn known(&self, key: &GroupKey) -> Option<usize> {
+        [key.clone()].into_iter().chain(folded(key)).find_map(|key| self.slots.get(&key).copied())
     }
 
     fn slot_of_kept(&mut self, key: GroupKey, plan: &Plan) -> usize {

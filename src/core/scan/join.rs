@@ -81,7 +81,7 @@ impl Hasher for IdHasher {
 }
 
 #[expect(clippy::disallowed_types, reason = "keyed by hashed ids with a fixed hasher; iterated only to drop entries")]
-type ById<T> = std::collections::HashMap<u64, T, BuildHasherDefault<IdHasher>>;
+pub(super) type ById<T> = std::collections::HashMap<u64, T, BuildHasherDefault<IdHasher>>;
 
 /// What became of a label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,11 +111,33 @@ pub(crate) enum FoundLabel {
     NoRoom,
 }
 
+/// Of an id that stands for one version's answer to a request, the bits that tell the version: all ids of a request are
+/// neighbours, so a sample by id has all of them or none.
+const VERSION_BITS: u64 = 0xFF;
+
+/// The most versions that can be told apart.
+pub(crate) const VERSIONS_MAX: usize = VERSION_BITS as usize;
+
+/// The id of one version's answer to a request; versions are numbered from 0.
+pub(crate) fn id_of_answer(request: u64, version: u8) -> u64 {
+    request & !VERSION_BITS | u64::from(version)
+}
+
+/// A label that waits, and whether a prediction has had it already.
+#[derive(Debug, Clone, Copy)]
+struct WaitingLabel {
+    label: ArrivedLabel,
+    taken: bool,
+}
+
 /// The two sides that wait for each other, each bounded.
 #[derive(Debug)]
 pub(crate) struct Join {
     stubs: Stubs,
-    labels: ById<ArrivedLabel>,
+    labels: ById<WaitingLabel>,
+    /// Whether several versions may answer a request: a label then is that of all their answers, and ids of predictions
+    /// are those of [`id_of_answer`].
+    by_version: bool,
     /// Where the last label of a prediction counts, those that wait beside another one. Which of them are in time is
     /// known once their prediction has come.
     further: BTreeMap<u64, Vec<ArrivedLabel>>,
@@ -131,7 +153,13 @@ pub(crate) struct Join {
 impl Join {
     pub(crate) fn new(n_max: usize, skew_max: Micros, corrections: Corrections) -> Self {
         let (stubs, labels, further) = (Stubs::default(), ById::default(), BTreeMap::new());
-        Self { stubs, labels, further, n_further: 0, corrections, limit: u64::MAX, n_max, skew_max }
+        let (by_version, limit) = (false, u64::MAX);
+        Self { stubs, labels, by_version, further, n_further: 0, corrections, limit, n_max, skew_max }
+    }
+
+    /// The same where several versions may answer a request.
+    pub(crate) fn by_version(self) -> Self {
+        Self { by_version: true, ..self }
     }
 
     fn is_early(&self, stub: &Stub, label: &ArrivedLabel) -> bool {
@@ -153,13 +181,23 @@ impl Join {
         if self.stubs.len() >= self.n_max {
             return FoundLabel::NoRoom;
         }
-        let found = match self.labels.remove(&id) {
+        let found = match self.take_waiting(id) {
             None => FoundLabel::Nothing,
             Some(label) if self.is_early(&stub, &label) => FoundLabel::Early,
             Some(label) => FoundLabel::Label(label),
         };
         stub.labelled = matches!(found, FoundLabel::Label(_));
         if self.stubs.insert(pane, id, stub) { found } else { FoundLabel::NoRoom }
+    }
+
+    /// The label that waits for a prediction; another version's answer may need it, too.
+    fn take_waiting(&mut self, id: u64) -> Option<ArrivedLabel> {
+        if !self.by_version {
+            return self.labels.remove(&id).map(|waiting| waiting.label);
+        }
+        let waiting = self.labels.get_mut(&id_of_answer(id, 0))?;
+        waiting.taken = true;
+        Some(waiting.label)
     }
 
     /// Takes out the labels that waited for a prediction beside another one, in their order.
@@ -169,24 +207,56 @@ impl Join {
         further
     }
 
-    /// Takes a label.
+    /// Takes a label of a prediction.
     pub(crate) fn label(&mut self, id: u64, label: ArrivedLabel) -> Match {
-        if let Some(place) = self.stubs.find(id) {
-            let stub = self.stubs.get(place);
-            if stub.labelled && self.corrections == Corrections::First {
-                return Match::Duplicate;
+        self.answer(id, label).unwrap_or_else(|| self.wait(id, label, false))
+    }
+
+    /// Takes a label of all answers to a request by so many versions, each of which is `joined`; returns what became of
+    /// it besides.
+    pub(crate) fn label_all(
+        &mut self,
+        request: u64,
+        versions: u8,
+        label: ArrivedLabel,
+        mut joined: impl FnMut(u64, Stub),
+    ) -> Option<Match> {
+        let mut known = None;
+        for id in (0..versions).map(|version| id_of_answer(request, version)) {
+            match self.answer(id, label) {
+                Some(Match::Joined(stub)) => {
+                    joined(id, stub);
+                    known = Some(None);
+                }
+                Some(other) => known = known.or(Some(Some(other))),
+                None => {}
             }
-            if self.is_early(&stub, &label) {
-                return Match::Early;
-            }
-            self.stubs.set_labelled(place);
-            return Match::Joined(Stub { labelled: true, ..stub });
         }
+        let waits = self.wait(id_of_answer(request, 0), label, known.is_some());
+        known.unwrap_or(Some(waits))
+    }
+
+    /// What a label is to a prediction that waits for it; `None` where none does.
+    fn answer(&mut self, id: u64, label: ArrivedLabel) -> Option<Match> {
+        let place = self.stubs.find(id)?;
+        let stub = self.stubs.get(place);
+        if stub.labelled && self.corrections == Corrections::First {
+            return Some(Match::Duplicate);
+        }
+        if self.is_early(&stub, &label) {
+            return Some(Match::Early);
+        }
+        self.stubs.set_labelled(place);
+        Some(Match::Joined(Stub { labelled: true, ..stub }))
+    }
+
+    /// Lets a label wait for its prediction.
+    fn wait(&mut self, id: u64, label: ArrivedLabel, taken: bool) -> Match {
         if id > self.limit {
             return Match::Refused;
         }
         match self.labels.entry(id) {
-            Entry::Vacant(place) if !self.further.contains_key(&id) => drop(place.insert(label)),
+            Entry::Vacant(place) if !self.further.contains_key(&id) => drop(place.insert(WaitingLabel { label, taken })),
             Entry::Occupied(_) if self.corrections == Corrections::First => return Match::Duplicate,
             _ => {
                 self.further.entry(id).or_default().push(label);
@@ -199,14 +269,25 @@ impl Join {
     /// Lets no more than so many labels wait: of more, those with the smallest ids, as of predictions. Returns how many
     /// had to go.
     pub(crate) fn bound_labels(&mut self, n_max: usize) -> u64 {
-        let before = self.n_waiting();
+        let mut gone = 0;
         while self.n_waiting() > n_max {
             self.limit /= 2;
-            self.labels.retain(|id, _| *id <= self.limit);
             let limit = self.limit;
-            self.retain_further(|id, _| id <= limit);
+            gone += self.retain(|id, _| id <= limit);
         }
-        (before - self.n_waiting()) as u64
+        gone
+    }
+
+    /// Lets go of labels that wait; returns how many of them no prediction has had.
+    fn retain(&mut self, stays: impl Fn(u64, &ArrivedLabel) -> bool) -> u64 {
+        let (n_further, mut gone) = (self.n_further, 0);
+        self.labels.retain(|id, WaitingLabel { label, taken }| {
+            let stays = stays(*id, label);
+            gone += usize::from(!stays && !*taken);
+            stays
+        });
+        self.retain_further(stays);
+        (gone + n_further - self.n_further) as u64
     }
 
     fn n_waiting(&self) -> usize {
@@ -251,20 +332,19 @@ impl Join {
         let places = |capacity: usize, entry: usize| capacity / 7 * 8 * (entry + 1);
         let further = 2 * self.n_further * size_of::<ArrivedLabel>()
             + 2 * self.further.len() * size_of::<(u64, Vec<ArrivedLabel>)>();
-        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, ArrivedLabel)>()) + further
+        self.stubs.bytes() + places(self.labels.capacity(), size_of::<(u64, WaitingLabel)>()) + further
     }
 
     /// Forgets labels whose prediction cannot come any more, none being from before this time, which may make room for
     /// others; returns how many.
     pub(crate) fn forget_labels(&mut self, before: Micros) -> u64 {
-        let (n, before) = (self.n_waiting(), before.saturating_sub(self.skew_max));
-        self.labels.retain(|_, label| label.broker_time >= before);
-        self.retain_further(|_, label| label.broker_time >= before);
+        let before = before.saturating_sub(self.skew_max);
+        let gone = self.retain(|_, label| label.broker_time >= before);
         if self.labels.len() <= self.labels.capacity() / 4 {
             self.limit = self.limit.saturating_mul(2);
             self.labels.shrink_to_fit();
         }
-        (n - self.n_waiting()) as u64
+        gone
     }
 }
 
@@ -346,6 +426,32 @@ mod tests {
         assert_eq!(predict(&mut join, 0, 7, stub(10)), FoundLabel::Label(label(7)));
         predict(&mut join, 0, 8, stub(10));
         assert!(matches!(join.label(8, label(7)), Match::Joined(_)));
+    }
+
+    #[test]
+    fn of_several_versions_each_gets_the_label_of_its_request_whatever_comes_first() {
+        let request = 0x7700;
+        for label_comes in 0..3 {
+            let mut join = Join::new(10, 0, Corrections::First).by_version();
+            let mut labelled = Vec::new();
+            let mut told = None;
+            for step in 0..3_u8 {
+                if i32::from(step) == label_comes {
+                    told = join.label_all(request + 5, 2, label(20), |id, _| labelled.push(id));
+                } else {
+                    let version = u8::from(!labelled.is_empty() || step > 1 || (step == 1 && label_comes != 0));
+                    let id = id_of_answer(request, version);
+                    if let FoundLabel::Label(_) = predict(&mut join, 0, id, stub(10)) {
+                        labelled.push(id);
+                    }
+                }
+            }
+            labelled.sort_unstable();
+            assert_eq!(labelled, [request, request + 1], "the label comes at step {label_comes}");
+            assert_eq!(told, (label_comes == 0).then_some(Match::Waiting));
+            assert_eq!(join.label_all(request, 2, label(21), |_, _| panic!("joined twice")), Some(Match::Duplicate));
+            assert_eq!(join.forget_labels(30), 0, "it was taken");
+        }
     }
 
     #[test]

@@ -7,18 +7,19 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 
 use crate::batch::{EventBatch, TextArray};
-use crate::event::{Micros, class_hash};
-use crate::plan::{ColumnRole, Corrections, Plan, QualityPlan, Task};
+use crate::event::Micros;
+use crate::plan::{Corrections, Plan, QualityPlan, Task};
 use crate::scan::assign::CellRows;
 use crate::scan::classes::ClassNames;
 use crate::scan::complete::PaneContent;
 use crate::scan::fates::LabelCounts;
 use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
-use crate::scan::join::{ArrivedLabel, FoundLabel, Join, Match, Stub};
+use crate::scan::answer::{Answers, Truth};
+use crate::scan::join::{ArrivedLabel, FoundLabel, Join, Match, Stub, VERSIONS_MAX, id_of_answer};
 use crate::scan::labelled::LabelledRows;
 use crate::scan::newest::{Joined, Newest, Rank};
-use crate::scan::traffic::{PerEntry, ResponseClass, outcome};
+use crate::scan::traffic::{ResponseClass, outcome};
 use crate::summary::Spill;
 use crate::summary::entity::bucket;
 use crate::summary::quality::Labelled;
@@ -96,6 +97,8 @@ pub(crate) struct Labels {
     waiting_max: usize,
     /// Names of the classes that were met.
     classes: Arc<ClassNames>,
+    /// Models and versions, by number, where several may answer a request.
+    versions: Option<Vec<(String, String)>>,
 }
 
 impl Labels {
@@ -105,12 +108,14 @@ impl Labels {
         clippy::cast_precision_loss,
         reason = "0 < sample <= 1"
     )]
-    pub(crate) fn new(quality: &QualityPlan, skew_max: Micros) -> Self {
-        let id_limit = (quality.sample * u64::MAX as f64) as u64;
+    pub(crate) fn new(quality: &QualityPlan, skew_max: Micros, several_answer: bool) -> Self {
+        // All answers to a request have ids that differ in the last bits only.
+        let id_limit = (quality.sample * u64::MAX as f64) as u64 | VERSIONS_MAX as u64;
+        let join = Join::new(quality.pending_max, skew_max, quality.corrections);
         Self {
             panes: BTreeMap::new(),
             counts: LabelCounts::default(),
-            join: Join::new(quality.pending_max, skew_max, quality.corrections),
+            join: if several_answer { join.by_version() } else { join },
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
             closed_upto: Micros::MIN,
@@ -118,7 +123,20 @@ impl Labels {
             id_limit,
             waiting_max: quality.pending_max,
             classes: Arc::default(),
+            versions: several_answer.then(Vec::new),
         }
+    }
+
+    /// How the join calls answers of a version to a request: by the request, or by both where several may answer it.
+    /// `None` for one version too many.
+    fn number_of(&mut self, group: &GroupKey) -> Option<Option<u8>> {
+        let Some(versions) = &mut self.versions else { return Some(None) };
+        let is_it = |(model, version): &(String, String)| *model == group.model && *version == group.version;
+        let number = versions.iter().position(is_it).unwrap_or(versions.len());
+        if number == versions.len() && number < VERSIONS_MAX {
+            versions.push((group.model.clone(), group.version.clone()));
+        }
+        u8::try_from(number).ok().filter(|_| number < VERSIONS_MAX).map(Some)
     }
 
     /// Takes in the names of classes that a batch holds, of a task that has several.
@@ -138,39 +156,35 @@ impl Labels {
 
     /// Takes the answered predictions of one cell: those that carry a label count at once, the others wait for theirs.
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
-        let quality = plan.quality.as_ref().expect("checked by the caller");
-        let scores = plan.columns.index_of(ColumnRole::Score).and_then(|column| batch.numeric.get(column));
-        let predicted = PerEntry::of(&batch.predicted, |name| class_of(quality.task, name));
-        let classes = PerEntry::of(&batch.label_class, class_hash);
+        let answers = Answers::of(plan, batch);
         let id_limit = self.id_limit;
+        let version = self.number_of(&cell.key);
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
         let mut limit = pane.limit;
         let number = if labels_follow { self.join.open(cell.pane) } else { None };
         for &row in &cell.rows {
             let row = row as usize;
-            let class = predicted.get(row);
-            let score = match scores {
-                Some(scores) => scores.is_valid(row).then(|| scores.value(row)).filter(|score| !score.is_nan()),
-                None => class.map(|class| certain(quality.task, class)),
+            let Some(score) = answers.score(row).filter(|_| outcome(batch, row) == ResponseClass::Success) else {
+                continue;
             };
-            let Some(score) = score.filter(|_| outcome(batch, row) == ResponseClass::Success) else { continue };
             let event_time = batch.event_time.value(row);
-            let answered = class.unwrap_or_else(|| u64::from(score >= quality.threshold));
             let entity = batch.entity.is_valid(row).then(|| bucket(batch.entity.value(row)));
             let entity = entity.and_then(|bucket| u8::try_from(bucket).ok());
+            let answered = answers.class(row).expect("a plan with labels tells the class of every score");
             let stub = Stub::new(event_time, slot, score, answered).asked_by(entity);
-            let own = batch.label.is_valid(row).then(|| batch.label.value(row)).map(|value| (value, 0));
-            if let Some((value, class)) = own.or_else(|| classes.get(row).map(|class| (0.0, class))) {
+            if let Some(Truth { value, class }) = answers.truth(row) {
                 let offset = batch.offset.value(row);
                 let (broker_time, watermark) = (event_time, event_time);
                 let label = ArrivedLabel { broker_time, event_time, watermark, value, class, offset };
                 self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
-                match number.filter(|_| batch.id.value(row) <= limit) {
-                    Some(number) => {
+                let request = batch.id.value(row);
+                let id = version.map(|version| version.map_or(request, |version| id_of_answer(request, version)));
+                match number.zip(id).filter(|&(_, id)| id <= limit) {
+                    Some((number, id)) => {
                         let pane = Pane { start: cell.pane, number, limit };
-                        limit = self.follow(plan, pane, batch.id.value(row), stub);
+                        limit = self.follow(plan, pane, id, stub);
                     }
                     None => self.counts.refused += 1,
                 }
@@ -231,13 +245,28 @@ impl Labels {
         if id > self.id_limit {
             return;
         }
-        match self.join.label(id, label) {
-            Match::Joined(stub) => self.count(plan, Some(id), stub, label),
-            Match::Waiting => self.counts.refused += self.join.bound_labels(self.waiting_max),
-            Match::Duplicate => self.counts.duplicates += 1,
-            Match::Early => self.counts.early += 1,
-            Match::Refused => self.counts.refused += 1,
+        let mut joined = Vec::new();
+        let fate = match &self.versions {
+            None => match self.join.label(id, label) {
+                Match::Joined(stub) => {
+                    joined.push((id, stub));
+                    None
+                }
+                other => Some(other),
+            },
+            Some(versions) => {
+                let versions = u8::try_from(versions.len()).expect("versions are bounded");
+                self.join.label_all(id, versions, label, |id, stub| joined.push((id, stub)))
+            }
+        };
+        joined.into_iter().for_each(|(id, stub)| self.count(plan, Some(id), stub, label));
+        match fate {
+            None | Some(Match::Joined(_) | Match::Waiting) => {}
+            Some(Match::Duplicate) => self.counts.duplicates += 1,
+            Some(Match::Early) => self.counts.early += 1,
+            Some(Match::Refused) => self.counts.refused += 1,
         }
+        self.counts.refused += self.join.bound_labels(self.waiting_max);
     }
 
     /// Counts a labelled prediction. One of those that are followed up, whose id is given, counts for good only once no
@@ -420,18 +449,6 @@ impl QualityPane {
         let cells = self.groups.iter().map(|(_, cell)| cell.in_time.bytes() + cell.late.bytes() + size_of_val(cell));
         let joined = self.joined.capacity() * size_of::<(u64, Joined)>() + self.newest.bytes();
         self.groups.bytes() + cells.sum::<usize>() + joined
-    }
-}
-
-/// The score of a class that was answered without one: as if the model were certain of it.
-fn certain(task: Task, class: u64) -> f64 {
-    f64::from(u8::from(task == Task::Multiclass || class == 1))
-}
-
-fn class_of(task: Task, name: &str) -> u64 {
-    match task {
-        Task::Multiclass => class_hash(name),
-        Task::Binary | Task::Regression => u64::from(name == "1"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
+mod answer;
 mod assign;
 mod classes;
 mod complete;
@@ -14,6 +15,8 @@ mod labelled;
 mod labels;
 mod newest;
 pub mod open;
+mod pairing;
+mod pairs_labelled;
 mod portions;
 #[expect(clippy::module_inception, reason = "the state machine itself, beside its parts")]
 mod scan;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
-use crate::plan::{Plan, Task, TimePlan};
+use crate::plan::{Plan, ShadowPlan, Task, TimePlan};
 use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, PaneContent, PartialPart};
 use crate::scan::fates::LabelCounts;
@@ -19,8 +19,9 @@ use crate::scan::frame::{
 };
 use crate::scan::intake::{Intake, Intakes};
 use crate::scan::join::ArrivedLabel;
-use crate::scan::labels::Labels;
+use crate::scan::labels::{Labels, OfGroup};
 use crate::scan::open::OpenTraffic;
+use crate::scan::pairing::Pairing;
 use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
 use crate::summary::Spill;
 use crate::time::Clock;
@@ -118,6 +119,7 @@ pub struct Scan {
     lanes: u32,
     streams: BTreeMap<u16, InputStream>,
     labels: Option<Labels>,
+    pairing: Option<(ShadowPlan, Pairing)>,
     /// Panes before this were told of in an earlier life, and are read again in part only.
     whole_from: Micros,
     counts: LaneCounts,
@@ -130,9 +132,11 @@ impl Scan {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
         let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, InputStream::new(spec.kind))).collect();
-        let labels = plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max));
+        let labels =
+            plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max, plan.shadow.is_some()));
+        let pairing = plan.shadow.map(|shadow| (shadow, Pairing::new()));
         let (counts, code_counts) = (LaneCounts::default(), Vec::new());
-        Self { plan, lane, lanes, streams, labels, whole_from: Micros::MIN, counts, code_counts }
+        Self { plan, lane, lanes, streams, labels, pairing, whole_from: Micros::MIN, counts, code_counts }
     }
 
     /// Continues from a committed checkpoint: the caller reads each stream from its low-water offset.
@@ -209,6 +213,9 @@ impl Scan {
             if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
                 labels.predict(&plan, batch, cell, labels_follow);
             }
+            if let (EventKind::Prediction, Some((shadow, pairing))) = (batch.kind, &mut self.pairing) {
+                pairing.take(&plan, *shadow, batch, cell);
+            }
         }
     }
 
@@ -235,6 +242,7 @@ impl Scan {
             let event_time = batch.event_time.value(row);
             let label = ArrivedLabel { broker_time, event_time, watermark, value, class, offset };
             labels.label(plan, batch.id.value(row), label);
+            self.pairing.iter_mut().for_each(|(_, pairing)| pairing.label(plan, batch.id.value(row), label));
         }
     }
 
@@ -291,7 +299,24 @@ impl Scan {
         let accounts = intakes.into_iter().map(account);
         let mut parts: VecDeque<PartialPart> = accounts.chain(sealed.into_iter().map(part)).collect();
         parts.extend(self.seal_labels());
+        parts.extend(self.seal_pairs());
         parts
+    }
+
+    fn seal_pairs(&mut self) -> Vec<PartialPart> {
+        let predictions = self.kind_watermark(EventKind::Prediction);
+        let outcomes = self.kind_watermark(EventKind::Outcome);
+        let Some((shadow, pairing)) = &mut self.pairing else { return Vec::new() };
+        let complete = pairing.seal(&self.plan, *shadow, predictions, outcomes);
+        self.parts_of(EventKind::Prediction, complete)
+    }
+
+    /// What several streams make together, as the first of a kind tells it.
+    fn parts_of(&self, kind: EventKind, complete: Vec<OfGroup>) -> Vec<PartialPart> {
+        let source = self.plan.sources.iter().position(|source| source.kind == kind).unwrap_or(0);
+        let source = u16::try_from(source).expect("a plan has few sources");
+        let part = |(start, key, inputs, content)| self.part(source, start, key, inputs, content);
+        complete.into_iter().map(part).collect()
     }
 
     fn seal_labels(&mut self) -> Vec<PartialPart> {
@@ -301,12 +326,7 @@ impl Scan {
         let complete = labels.seal(&self.plan, predictions, outcomes);
         self.counts.labels = labels.counts;
         self.labels = Some(labels);
-        let outcomes = self.plan.sources.iter().position(|source| source.kind == EventKind::Outcome).unwrap_or(0);
-        let source = u16::try_from(outcomes).expect("a plan has few sources");
-        complete
-            .into_iter()
-            .map(|(start, key, inputs, content)| self.part(source, start, key, inputs, content))
-            .collect()
+        self.parts_of(EventKind::Outcome, complete)
     }
 
     /// What is counted into as it stands now; provisional. In the order of source, pane and group.
@@ -332,7 +352,7 @@ impl Scan {
     /// in, in bytes, about.
     #[must_use]
     pub fn label_bytes(&self) -> usize {
-        self.labels.as_ref().map_or(0, Labels::bytes)
+        self.labels.as_ref().map_or(0, Labels::bytes) + self.pairing.as_ref().map_or(0, |(_, pairing)| pairing.bytes())
     }
 
     /// Moves labels and what waits for them to disk; see [`Labels::put_away`].
@@ -370,18 +390,22 @@ impl Scan {
     pub fn checkpoint(&mut self, needed_from: Micros, emit_from: Micros) -> Checkpoint {
         let open = self.streams.values().filter_map(|stream| stream.traffic.panes.keys().next());
         let labelled = self.labels.iter().filter_map(|labels| labels.panes.keys().next());
+        let paired = self.pairing.iter().filter_map(|(_, pairing)| pairing.first());
         let unread = self
             .streams
             .values()
             .filter(|stream| stream.kind.is_traffic())
             .map(|stream| stream.unread_from(&self.plan));
-        let needed_from = open.chain(labelled).copied().chain(unread).fold(needed_from, Micros::min);
+        let needed_from = open.chain(labelled).copied().chain(paired).chain(unread).fold(needed_from, Micros::min);
         // Of panes before these only a part is read again: whoever resumes from here must not take it for the whole.
         let needed_from = needed_from.max(self.whole_from);
         let plan: String = self.plan.digest.chars().take(16).collect();
+        // Answers of the panes before may be paired with those of the first.
+        let wait = self.plan.shadow.map_or(0, |shadow| shadow.wait);
+        let read_from = self.plan.time.pane_of(needed_from.saturating_sub(wait));
         let mut streams = Vec::new();
         for (&source, stream) in &mut self.streams {
-            stream.firsts = stream.firsts.split_off(&needed_from);
+            stream.firsts = stream.firsts.split_off(&read_from);
             let here = (stream.next_offset, stream.clock.clone());
             let first = stream.firsts.values().min_by_key(|(offset, _)| *offset).cloned();
             let (low_water, clock) = first.unwrap_or(here);

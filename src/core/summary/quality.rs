@@ -7,7 +7,7 @@ use crate::summary::classes::{ClassPair, Classes};
 use crate::summary::entity::{self, Answered, EntityBuckets};
 use crate::summary::seal::{Reader, Seal, Writer};
 use crate::summary::tail::CellCount;
-use crate::summary::{Fixed, Magnitudes, Tails, magnitude};
+use crate::summary::{Fixed, Magnitudes, PairLosses, Tails, magnitude};
 
 /// Scores are held this far from 0 and 1 in the logarithm of the log loss, as scikit-learn and the reference numbers
 /// do.
@@ -81,6 +81,9 @@ pub struct Quality {
     /// Multiclass: by class. Sent and stored as tails are.
     #[serde(skip)]
     pub classes: Classes,
+    /// Of requests that several versions answer. They are sent and kept apart.
+    #[serde(skip)]
+    pub pairs: PairLosses,
 }
 
 impl Quality {
@@ -209,6 +212,7 @@ impl Quality {
         entity::merge(&mut self.entities, &other.entities, Answered::merge);
         self.tails.merge(&other.tails);
         self.classes.merge(&other.classes);
+        self.pairs.merge(&other.pairs);
     }
 }
 

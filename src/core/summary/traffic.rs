@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{ColumnRole, Columns};
 use crate::summary::entity::{self, EntityBuckets, RequestCounts};
 use crate::summary::seal::{Reader, Seal, Writer};
-use crate::summary::{Category, Histogram, Latency, MeasureSummary, Rates};
+use crate::summary::{Category, Histogram, Latency, MeasureSummary, Pairs, Rates};
 
 /// Features, scores, latency and rates of one (model, version, segment) in one pane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,10 @@ pub struct Traffic {
     /// One per measure of the plan. Frames and profiles hold them apart.
     #[serde(skip)]
     pub measures: Vec<MeasureSummary>,
+    /// What became of requests that several versions answer. It is known later than all else, so it is sent and kept
+    /// apart.
+    #[serde(skip)]
+    pub pairs: Pairs,
 }
 
 /// Requests that timed out. Of their latency only a lower bound is known, how long they were waited for.
@@ -91,6 +95,7 @@ impl Traffic {
             rates: Rates::default(),
             entities: EntityBuckets::new(),
             measures: columns.measures().map(|_| MeasureSummary::default()).collect(),
+            pairs: Pairs::default(),
         }
     }
 
@@ -119,6 +124,7 @@ impl Traffic {
         self.rates.merge(&other.rates);
         entity::merge(&mut self.entities, &other.entities, RequestCounts::merge);
         self.measures.iter_mut().zip(&other.measures).for_each(|(mine, theirs)| mine.merge(theirs));
+        self.pairs.merge(&other.pairs);
     }
 }
 

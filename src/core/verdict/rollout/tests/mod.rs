@@ -67,6 +67,7 @@ pub(crate) fn plan(authority: &str, stages: RolloutPlan) -> Plan {
             revise_for: MINUTE,
         },
         quality: None,
+        shadow: None,
         baselines: Vec::new(),
         reference: None,
         metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },

@@ -1,0 +1,236 @@
+//! Pairs of answers: a request that the baseline version and a shadow of it have both answered.
+//!
+//! Answers are paired once every stream of predictions has passed their pane, in the order of their event times. So
+//! what is a pair depends on the answers alone, and not on the order in which streams, batches or labels came. A pair
+//! is in the pane of its later answer; an answer that stays alone is counted in the pane in which its time was over.
+//!
+//! Of more answers than there is room for those with the smallest ids are paired, of both versions alike: ids are
+//! hashes, so these are a random sample. Those that come late or fail, which is not at random, are never the ones that
+//! go.
+//!
+//! **State**: 64 bytes an answer until its pane and its time are over, and 72 a pair that waits for its label.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::batch::EventBatch;
+use crate::event::Micros;
+use crate::plan::{Plan, ShadowPlan};
+use crate::scan::answer::{Answer, Answers, Truth};
+use crate::scan::assign::CellRows;
+use crate::scan::complete::PaneContent;
+use crate::scan::frame::{GroupKey, Inputs};
+use crate::scan::groups::{Cell, Groups};
+use crate::scan::join::ArrivedLabel;
+use crate::scan::labels::OfGroup;
+use crate::scan::pairs_labelled::{AwaitedLabels, AnswerPair};
+use crate::summary::Pairs;
+
+/// An answer that waits for the other version's.
+#[derive(Debug, Clone)]
+struct OneAnswer {
+    id: u64,
+    time: Micros,
+    /// Its place in the log, for answers of one moment.
+    place: (u16, i64),
+    group: Arc<GroupKey>,
+    answer: Answer,
+    truth: Option<Truth>,
+    is_paired: bool,
+}
+
+/// The answers of a pane that is open.
+#[derive(Debug)]
+struct OpenPane {
+    answers: Vec<OneAnswer>,
+    /// Answers to requests with ids above this are not paired.
+    limit: u64,
+}
+
+/// The pairs of one lane.
+#[derive(Debug)]
+pub(crate) struct Pairing {
+    open: BTreeMap<Micros, OpenPane>,
+    /// Answers of panes that are complete, by request.
+    alone: BTreeMap<u64, Vec<OneAnswer>>,
+    /// Requests whose time is over at the end of a pane that is not complete yet.
+    ends: BTreeMap<Micros, Vec<u64>>,
+    /// Limits of complete panes, for as long as their answers may wait.
+    limits: BTreeMap<Micros, u64>,
+    labels: AwaitedLabels,
+}
+
+/// What is counted of a pane while it is completed.
+struct PaneCounts<'a> {
+    plan: &'a Plan,
+    groups: Groups<Pairs>,
+}
+
+impl PaneCounts<'_> {
+    fn of(&mut self, group: &GroupKey) -> &mut Pairs {
+        let slot = self.groups.slot(group, self.plan);
+        self.groups.cell(slot)
+    }
+}
+
+impl Cell for Pairs {
+    fn new(_: &Plan) -> Self {
+        Self::default()
+    }
+
+    fn merge(&mut self, _: &Plan, other: &Self) {
+        self.merge(other);
+    }
+}
+
+impl Pairing {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: BTreeMap::new(),
+            alone: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            labels: AwaitedLabels::new(),
+        }
+    }
+
+    /// Takes the answers of one cell.
+    pub(crate) fn take(&mut self, plan: &Plan, shadow: ShadowPlan, batch: &EventBatch, cell: &CellRows) {
+        let answers = Answers::of(plan, batch);
+        let group = Arc::new(cell.key.clone());
+        let pane = self.open.entry(cell.pane).or_insert(OpenPane { answers: Vec::new(), limit: u64::MAX });
+        for &row in &cell.rows {
+            let row = row as usize;
+            let Some(id) = answers.request(row).filter(|&id| id <= pane.limit) else { continue };
+            pane.answers.push(OneAnswer {
+                id,
+                time: batch.event_time.value(row),
+                place: (batch.source, batch.offset.value(row)),
+                group: Arc::clone(&group),
+                answer: answers.of_row(row),
+                truth: answers.truth(row),
+                is_paired: false,
+            });
+        }
+        while pane.answers.len() > shadow.pending_max {
+            pane.limit /= 2;
+            let limit = pane.limit;
+            pane.answers.retain(|answer| answer.id <= limit);
+        }
+    }
+
+    /// Takes one outcome.
+    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) {
+        self.labels.label(plan, id, label);
+    }
+
+    /// The first pane that a restart must read as a whole: one that is not complete, or whose pairs wait for labels.
+    pub(crate) fn first(&self) -> Option<Micros> {
+        self.open.keys().next().copied().into_iter().chain(self.labels.first()).min()
+    }
+
+    /// Takes out what is complete; `predictions` and `outcomes` are the watermarks of the streams.
+    pub(crate) fn seal(
+        &mut self,
+        plan: &Plan,
+        shadow: ShadowPlan,
+        predictions: Micros,
+        outcomes: Micros,
+    ) -> Vec<OfGroup> {
+        let mut complete = Vec::new();
+        let next = |one: &Self| one.open.keys().chain(one.ends.keys()).min().copied();
+        while let Some(start) = next(self).filter(|&start| plan.time.pane_end(start) <= predictions) {
+            let counts = self.complete(plan, shadow, start);
+            let part = |(group, pairs)| (start, group, Inputs::NONE, PaneContent::Pairs(pairs));
+            complete.extend(counts.into_cells().map(part));
+        }
+        if !complete.is_empty() || predictions == Micros::MAX {
+            self.labels.forget(plan, predictions);
+        }
+        self.labels.seal(plan, predictions, outcomes, &mut complete);
+        complete
+    }
+
+    /// Pairs the answers of a pane, the first that is not complete.
+    fn complete(&mut self, plan: &Plan, shadow: ShadowPlan, start: Micros) -> Groups<Pairs> {
+        let mut counts = PaneCounts { plan, groups: Groups::new() };
+        let mut followed = Vec::new();
+        if let Some(OpenPane { mut answers, limit }) = self.open.remove(&start) {
+            self.limits.insert(start, limit);
+            answers.sort_by_key(|answer| (answer.time, answer.place));
+            for answer in answers {
+                self.pair(plan, shadow, answer, &mut counts, &mut followed);
+            }
+        }
+        self.labels.follow(plan, start, followed);
+        for id in self.ends.remove(&start).unwrap_or_default() {
+            self.give_up(plan, shadow, id, start, &mut counts);
+        }
+        let kept_from = plan.time.pane_of(start.saturating_sub(2 * shadow.wait));
+        self.limits = self.limits.split_off(&kept_from);
+        counts.groups
+    }
+
+    /// Looks for the other answers to a request among those before.
+    fn pair(
+        &mut self,
+        plan: &Plan,
+        shadow: ShadowPlan,
+        mut answer: OneAnswer,
+        counts: &mut PaneCounts<'_>,
+        followed: &mut Vec<AnswerPair>,
+    ) {
+        let baseline = &plan.policy.baseline_version;
+        let others = self.alone.entry(answer.id).or_default();
+        let in_time = |other: &&mut OneAnswer| other.time.saturating_add(shadow.wait) >= answer.time;
+        let of_model = others.iter_mut().filter(in_time).filter(|other| other.group.model == answer.group.model);
+        let mut of_model: Vec<&mut OneAnswer> = of_model.collect();
+        if of_model.iter().any(|other| other.group.version == answer.group.version) {
+            counts.of(&answer.group).repeated += 1;
+            return;
+        }
+        let is_baseline = |answer: &OneAnswer| answer.group.version == *baseline;
+        let is_base = is_baseline(&answer);
+        for other in of_model.iter_mut().filter(|other| is_baseline(other) != is_base) {
+            (answer.is_paired, other.is_paired) = (true, true);
+            let [one, base] = if is_base { [&**other, &answer] } else { [&answer, &**other] };
+            one.answer.compare(base.answer, shadow.tolerance, counts.of(&one.group));
+            if one.answer != Answer::Failed || base.answer != Answer::Failed {
+                followed.push(AnswerPair {
+                    id: answer.id,
+                    time: answer.time,
+                    group: Arc::clone(&one.group),
+                    answers: [one.answer, base.answer],
+                    truth: one.truth.or(base.truth),
+                });
+            }
+        }
+        let ends_in = plan.time.pane_of(answer.time.saturating_add(shadow.wait));
+        self.ends.entry(ends_in).or_default().push(answer.id);
+        others.push(answer);
+    }
+
+    /// Lets go of answers whose time is over by the end of a pane.
+    fn give_up(&mut self, plan: &Plan, shadow: ShadowPlan, id: u64, pane: Micros, counts: &mut PaneCounts<'_>) {
+        let Some(answers) = self.alone.get_mut(&id) else { return };
+        let ends_in = |answer: &OneAnswer| plan.time.pane_of(answer.time.saturating_add(shadow.wait));
+        for answer in answers.extract_if(.., |answer| ends_in(answer) <= pane).filter(|answer| !answer.is_paired) {
+            let from = plan.time.pane_of(answer.time.saturating_sub(shadow.wait));
+            let limit = self.limits.range(from..=pane).map(|(_, &limit)| limit).min().unwrap_or(u64::MAX);
+            if id <= limit {
+                counts.of(&answer.group).unpaired += 1;
+            }
+        }
+        if answers.is_empty() {
+            self.alone.remove(&id);
+        }
+    }
+
+    /// How many bytes are kept, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let open: usize = self.open.values().map(|pane| pane.answers.capacity() * size_of::<OneAnswer>()).sum();
+        let alone = self.alone.len() * (size_of::<(u64, Vec<OneAnswer>)>() + size_of::<OneAnswer>());
+        let ends: usize = self.ends.values().map(|ids| ids.capacity() * size_of::<u64>()).sum();
+        open + alone + ends + self.labels.bytes()
+    }
+}
