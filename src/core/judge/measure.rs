@@ -64,7 +64,12 @@ impl WindowMeasurement<'_> {
         for (key, coverage) in coverages(views, scored) {
             let quality = views.get(key).unwrap_or(&empty);
             for metric in self.metrics {
-                let readings = metric.read(Side::Quality(quality), None, &self.context(None, &[]));
+                let side = match metric.spec().reads {
+                    Reads::PairLosses if key.version == ALL_VERSIONS || quality.pairs.is_empty() => continue,
+                    Reads::PairLosses => Side::PairLosses(&quality.pairs),
+                    _ => Side::Quality(quality),
+                };
+                let readings = metric.read(side, None, &self.context(None, &[]));
                 rows.extend(readings.into_iter().map(|reading| {
                     let row = self.row(key, "", "", metric.spec().name, reading);
                     WindowRow { coverage: Some(coverage), ..row }
@@ -87,10 +92,12 @@ impl WindowMeasurement<'_> {
             match reads {
                 Reads::Latency => push("", Side::Latency(&current.latency), &self.context(None, &[])),
                 Reads::Rates => push("", Side::Rates(&current.rates), &self.context(None, &[])),
+                Reads::Pairs if key.version == ALL_VERSIONS || current.pairs.is_empty() => {}
+                Reads::Pairs => push("", Side::Pairs(&current.pairs), &self.context(None, &[])),
                 Reads::Numeric | Reads::Categorical | Reads::Column => {
                     self.each_column(reads, |column, pick, context| push(column, pick.of(current), context));
                 }
-                Reads::Binary | Reads::Classification | Reads::Regression => {}
+                Reads::Binary | Reads::Classification | Reads::Regression | Reads::PairLosses => {}
             }
         }
     }

@@ -18,6 +18,7 @@ mod chi_square;
 mod cliffs_delta;
 mod contrast;
 mod cramers_v;
+mod disagreement_rate;
 mod distance;
 mod ece;
 mod ece_debiased;
@@ -45,6 +46,7 @@ mod nan_rate;
 mod one_sided;
 mod out_of_range_rate;
 pub mod paired;
+mod paired_loss_difference;
 mod positive_rate;
 mod precision;
 mod psi;
@@ -55,6 +57,7 @@ mod rejected_rate;
 mod rmsce;
 mod rmse;
 pub mod row;
+mod score_difference;
 mod side;
 mod spec;
 mod spiegelhalter_z;
@@ -64,6 +67,7 @@ mod std_ratio;
 mod tests;
 mod throughput;
 mod total_variation;
+mod unpaired_rate;
 mod unseen_rate;
 pub(crate) mod view;
 mod wasserstein;
@@ -113,6 +117,9 @@ pub static METRICS: &[&dyn Metric] = &[
     &rejected_rate::REJECTED_RATE,
     &positive_rate::POSITIVE_RATE,
     &throughput::THROUGHPUT,
+    &disagreement_rate::DISAGREEMENT_RATE,
+    &score_difference::SCORE_DIFFERENCE,
+    &unpaired_rate::UNPAIRED_RATE,
     &latency_mean::LATENCY_MEAN,
     &latency_quantile::P50,
     &latency_quantile::P90,
@@ -143,6 +150,7 @@ pub static METRICS: &[&dyn Metric] = &[
     &mae::MAE,
     &rmse::RMSE,
     &bias::BIAS,
+    &paired_loss_difference::PAIRED_LOSS_DIFFERENCE,
 ];
 
 /// The distance by which columns are watched and ranked: numeric and categorical ones have it.

@@ -2,7 +2,7 @@
 
 use crate::metric::reading::FormulaResult;
 use crate::metric::{Context, Metric, MetricResult, Side, Spec};
-use crate::summary::{Category, Histogram, Latency, Quality, Rates};
+use crate::summary::{Category, Histogram, Latency, PairLosses, Pairs, Quality, Rates};
 
 /// A metric that is one formula over one summary.
 pub(super) struct OneSided<S> {
@@ -57,6 +57,18 @@ impl SideSummary for Latency {
 impl SideSummary for Rates {
     fn of(side: Side<'_>) -> Option<&Self> {
         if let Side::Rates(summary) = side { Some(summary) } else { None }
+    }
+}
+
+impl SideSummary for Pairs {
+    fn of(side: Side<'_>) -> Option<&Self> {
+        if let Side::Pairs(summary) = side { Some(summary) } else { None }
+    }
+}
+
+impl SideSummary for PairLosses {
+    fn of(side: Side<'_>) -> Option<&Self> {
+        if let Side::PairLosses(summary) = side { Some(summary) } else { None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::plan::{Baseline, Compat, QualityPlan};
 use crate::summary::histogram::Cut;
-use crate::summary::{Category, Histogram, Latency, Quality, Rates};
+use crate::summary::{Category, Histogram, Latency, PairLosses, Pairs, Quality, Rates};
 
 /// One side of a comparison: what was counted of one column (or of the whole group).
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,10 @@ pub enum Side<'a> {
     Latency(&'a Latency),
     /// Counts of answers.
     Rates(&'a Rates),
+    /// Requests that two versions answered.
+    Pairs(&'a Pairs),
+    /// Of those, the ones whose label is known.
+    PairLosses(&'a PairLosses),
     /// Labelled predictions.
     Quality(&'a Quality),
 }
@@ -28,6 +32,8 @@ impl Side<'_> {
             Self::Categorical(summary) => summary.n(),
             Self::Latency(summary) => summary.n(),
             Self::Rates(summary) => summary.requests,
+            Self::Pairs(summary) => summary.paired,
+            Self::PairLosses(summary) => summary.n,
             Self::Quality(summary) => summary.n,
         }
     }

@@ -16,6 +16,10 @@ pub enum Reads {
     Latency,
     /// Counts of answers.
     Rates,
+    /// Requests that two versions answered.
+    Pairs,
+    /// Of those, the ones whose label is known.
+    PairLosses,
     /// Labelled predictions of a classification task.
     Classification,
     /// Labelled predictions of a binary task.
@@ -34,6 +38,8 @@ impl Reads {
             Self::Column => "column",
             Self::Latency => "latency",
             Self::Rates => "answers",
+            Self::Pairs => "pairs of answers",
+            Self::PairLosses => "labels (pairs of answers)",
             Self::Classification => "labels (classes)",
             Self::Binary => "labels (binary)",
             Self::Regression => "labels (regression)",

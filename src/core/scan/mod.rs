@@ -1,6 +1,6 @@
 //! Stage 1: one pure state machine per source partition, from event batches to partials.
 
-mod answer;
+pub(crate) mod answer;
 mod assign;
 mod classes;
 mod complete;

@@ -93,7 +93,9 @@ pub struct ExcessBin {
 pub struct PairLosses {
     /// How many.
     pub n: u64,
-    /// Sums of losses, this version's first. Of quantities only those of answers.
+    /// Of those, the ones whose losses are in the sums: of quantities those that both versions answered.
+    pub summed: u64,
+    /// Sums of losses, this version's first.
     pub losses: [Fixed; 2],
     /// Classes: both were right, this version alone was wrong, the baseline version alone, both. Quantities: how often
     /// this version was farther off than its margin allows, and how often the baseline version was, in the middle.
@@ -120,12 +122,12 @@ impl PairLosses {
             let errors = answers.map(|answer| answer.map_or(f64::INFINITY, |answer| answer.loss));
             self.wrong[1] += u64::from(errors[0] > margin * errors[1]);
             self.wrong[2] += u64::from(errors[1] > margin * errors[0]);
-            let known = self.losses.iter_mut().zip(answers);
-            known.for_each(|(sum, answer)| answer.iter().for_each(|answer| sum.add(answer.loss)));
+            if answers.iter().all(Option::is_some) {
+                self.sum([mine.loss, baseline.loss]);
+            }
             return;
         }
-        self.losses[0].add(mine.loss);
-        self.losses[1].add(baseline.loss);
+        self.sum([mine.loss, baseline.loss]);
         self.wrong[usize::from(mine.wrong) + 2 * usize::from(baseline.wrong)] += 1;
         if scores {
             self.excess.resize(EXCESS_BINS, ExcessBin::default());
@@ -134,6 +136,11 @@ impl PairLosses {
             bin.n += 1;
             bin.sum.add(excess);
         }
+    }
+
+    fn sum(&mut self, losses: [f64; 2]) {
+        self.summed += 1;
+        self.losses.iter_mut().zip(losses).for_each(|(sum, loss)| sum.add(loss));
     }
 
     /// The edges of a bin of [`excess`](Self::excess).
@@ -147,6 +154,7 @@ impl PairLosses {
     /// Adds others.
     pub fn merge(&mut self, other: &Self) {
         self.n += other.n;
+        self.summed += other.summed;
         self.losses.iter_mut().zip(other.losses).for_each(|(mine, theirs)| mine.merge(theirs));
         self.wrong.iter_mut().zip(other.wrong).for_each(|(mine, theirs)| *mine += theirs);
         if !other.excess.is_empty() {
@@ -193,7 +201,8 @@ mod tests {
             let (bin, found) = losses.excess.iter().enumerate().find(|(_, bin)| bin.n > 0).expect("counted");
             let (low, high) = PairLosses::edges(bin, margin);
             let excess = mine - margin * baseline;
-            assert!(low <= excess && excess <= high, "{excess} between {low} and {high}");
+            let rounding = 1e-12;
+            assert!(low - rounding <= excess && excess <= high + rounding, "{excess} between {low} and {high}");
             assert!((found.sum.value() - excess).abs() < 1e-15);
         }
     }
@@ -209,6 +218,7 @@ mod tests {
         quantities.add(Task::Regression, false, 1.05, [answer(7.3, false), answer(7.0, false)]);
         quantities.add(Task::Regression, false, 1.05, [answer(7.0, false), answer(8.0, false)]);
         assert_eq!((quantities.n, quantities.wrong), (3, [0, 1, 1, 0]));
+        assert_eq!(quantities.summed, 2);
         assert!((quantities.losses[0].value() - 14.3).abs() < 1e-12, "of answers only");
     }
 

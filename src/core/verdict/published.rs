@@ -97,7 +97,11 @@ impl<'a> Named<'a, '_> {
     }
 
     fn read_quality(self, metric: &dyn Metric, quality: &Quality) -> Option<MetricResult> {
-        first(metric.read(Side::Quality(quality), None, &self.context()))
+        let side = match metric.spec().reads {
+            Reads::PairLosses => Side::PairLosses(&quality.pairs),
+            _ => Side::Quality(quality),
+        };
+        first(metric.read(side, None, &self.context()))
     }
 
     /// What a metric reads of a summary.
@@ -111,6 +115,7 @@ impl<'a> Named<'a, '_> {
         match metric.spec().reads {
             Reads::Latency => Some((Side::Latency(&traffic.latency), self.context())),
             Reads::Rates => Some((Side::Rates(&traffic.rates), self.context())),
+            Reads::Pairs => Some((Side::Pairs(&traffic.pairs), self.context())),
             Reads::Numeric | Reads::Categorical | Reads::Column => {
                 let numeric = columns.numeric.iter().position(|column| column.name == evidence.column);
                 let numeric = numeric.map(|index| {
@@ -124,7 +129,7 @@ impl<'a> Named<'a, '_> {
                     Some((Side::Categorical(&traffic.categorical[index]), context))
                 })
             }
-            Reads::Binary | Reads::Classification | Reads::Regression => None,
+            Reads::Binary | Reads::Classification | Reads::Regression | Reads::PairLosses => None,
         }
     }
 

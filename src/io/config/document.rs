@@ -16,6 +16,7 @@ use super::registry::RegistrySection;
 use super::rollout::Rollout;
 use super::serve::ServeSection;
 use super::source::Sources;
+use super::shadow::ShadowSection;
 use super::store::StoreSection;
 use super::trust::TrustSection;
 use super::value::{At, BaselineName, Bytes, Entries, OrOff, Period, Ratio, by_default, count, seconds};
@@ -47,6 +48,9 @@ pub(crate) struct Document {
     pub(crate) windows: Windows,
     /// How predictions meet their truth. Needs a source of labels.
     pub(crate) labels: Option<At<Labels>>,
+    /// Says that versions answer the same requests: the candidate gets a copy of the traffic, and its answers are
+    /// thrown away. Default: each request has one answer.
+    pub(crate) shadow: Option<At<ShadowSection>>,
     /// What every version is compared with: `concurrent`, `reference`, `previous`, or `7d_ago` for any number of days.
     /// Default: `concurrent` when there is a rollout, and `reference` when there is one.
     pub(crate) baselines: Option<Vec<At<BaselineName>>>,

@@ -24,6 +24,7 @@ mod rollout;
 mod secret;
 mod selection;
 mod serve;
+mod shadow;
 mod source;
 mod store;
 #[cfg(test)]

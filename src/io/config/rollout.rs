@@ -30,7 +30,8 @@ pub(crate) struct Rollout {
     /// Who may act on one kind of decision, where it differs from `authority`, such as `rollback: auto`.
     #[serde(default)]
     authority_of: AuthorityOf,
-    /// Steps by which exposure rises, the last one 100%. Default: 1%, 5%, 25%, 50%, 100%.
+    /// Steps by which exposure rises, the last one 100%. With a `shadow` the first may be 0%: no user sees an answer of
+    /// the candidate before it has passed. Default: 1%, 5%, 25%, 50%, 100%, and 0% before them with a `shadow`.
     ladder: Option<At<Vec<At<Ratio>>>>,
     /// Windows with data of the candidate before anything but a hard finding acts. Default: 3.
     warmup_windows: Option<At<u64>>,
@@ -136,8 +137,11 @@ impl AuthorityOf {
 
 impl Rollout {
     /// The plan: what is named, and the default for the rest.
-    pub(crate) fn stages(&self, problems: &mut Problems) -> RolloutPlan {
-        let default = RolloutPlan::default();
+    pub(crate) fn stages(&self, has_shadow: bool, problems: &mut Problems) -> RolloutPlan {
+        let mut default = RolloutPlan::default();
+        if has_shadow {
+            default.ladder.insert(0, 0.0);
+        }
         let mut windows = |key: &str, given: Option<At<u64>>, default: u32| windows(key, given, default, problems);
         let plan = RolloutPlan {
             warmup_windows: windows("warmup_windows", self.warmup_windows, default.warmup_windows),
@@ -160,7 +164,7 @@ impl Rollout {
             ..default
         };
         RolloutPlan {
-            ladder: self.ladder.as_ref().map_or(plan.ladder, |ladder| rungs(ladder, problems)),
+            ladder: self.ladder.as_ref().map_or(plan.ladder, |ladder| rungs(ladder, has_shadow, problems)),
             approval: self.approval.as_ref().map_or(plan.approval, |section| section.resolve(plan.approval, problems)),
             lease_s: self.lease.map_or(plan.lease_s, |lease| seconds(lease, problems)),
             ..plan
@@ -186,9 +190,9 @@ impl ApprovalSection {
 }
 
 /// Steps in percent.
-fn rungs(ladder: &At<Vec<At<Ratio>>>, problems: &mut Problems) -> Vec<f64> {
+fn rungs(ladder: &At<Vec<At<Ratio>>>, has_shadow: bool, problems: &mut Problems) -> Vec<f64> {
     let shares: Vec<f64> = ladder.iter().map(|step| step.value.0).collect();
-    let rises = shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.first().is_some_and(|first| *first > 0.0);
+    let rises = shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.first().is_some_and(|first| *first > 0.0 || has_shadow);
     if !rises || shares.last().is_none_or(|last| *last < 1.0) {
         problems
             .add(ladder.spot, "`ladder` must rise from above zero to 100%")

@@ -5,8 +5,9 @@ use crate::kernel::bin::Edges;
 use crate::metric::{Context, METRICS, Metric, MetricResult, Quantiles, Reads, Side};
 use crate::plan::{Compat, Corrections, QualityPlan, Task};
 use crate::summary::histogram::Cut;
+use crate::scan::answer::{Answer, Truth};
 use crate::summary::quality::Labelled;
-use crate::summary::{Category, Histogram, Latency, Quality, Rates};
+use crate::summary::{Category, Histogram, Latency, Pairs, Quality, Rates};
 
 /// Numbers that look random: xorshift64*.
 #[derive(Debug, Clone)]
@@ -56,6 +57,7 @@ pub(super) struct Counted {
     category: Category,
     latency: Latency,
     rates: Rates,
+    pairs: Pairs,
     quality: Quality,
 }
 
@@ -119,6 +121,7 @@ impl World {
             category: Category::new(self.known.len()),
             latency: Latency::default(),
             rates: Rates::default(),
+            pairs: Pairs::default(),
             quality: Quality::new(&self.quality),
         };
         for row in range {
@@ -143,6 +146,14 @@ impl World {
         counted.latency.update(rows.latencies[row]);
         counted.rates.merge(&rows.rates[row]);
         counted.quality.update(&self.quality, rows.labelled[row]);
+        let Labelled { score, label, .. } = rows.labelled[row];
+        let given = |score: f64| Answer::Given { score: Some(score), class: Some(u64::from(score >= 0.5)) };
+        let answers = [given(score), given(0.45)];
+        answers[0].compare(answers[1], Some(0.2), &mut counted.pairs);
+        counted.pairs.unpaired += u64::from(row % 7 == 0);
+        let truth = Truth { value: label, class: u64::from(label > 0.5) };
+        let losses = answers.map(|answer| answer.loss(self.quality.task, truth));
+        counted.quality.pairs.add(self.quality.task, true, 1.05, losses);
     }
 }
 
@@ -218,6 +229,7 @@ impl Counted {
         self.category.merge(&other.category);
         self.latency.merge(&other.latency);
         self.rates.merge(&other.rates);
+        self.pairs.merge(&other.pairs);
         self.quality.merge(&other.quality);
     }
 
@@ -230,6 +242,8 @@ impl Counted {
             Reads::Column => vec![numeric, categorical],
             Reads::Latency => vec![Side::Latency(&self.latency)],
             Reads::Rates => vec![Side::Rates(&self.rates)],
+            Reads::Pairs => vec![Side::Pairs(&self.pairs)],
+            Reads::PairLosses => vec![Side::PairLosses(&self.quality.pairs)],
             Reads::Classification | Reads::Binary | Reads::Regression => vec![Side::Quality(&self.quality)],
         }
     }

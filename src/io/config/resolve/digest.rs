@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::kernel::moment::Grid;
 use crate::plan::{
-    Baseline, Bounds, ColumnRole, Corrections, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, SourcePlan,
-    TimePlan,
+    Baseline, Bounds, ColumnRole, Corrections, MetricsPlan, NumericColumn, Plan, PolicyPlan, QualityPlan, ShadowPlan,
+    SourcePlan, TimePlan,
 };
 use crate::summary::histogram::Recuts;
 
@@ -22,6 +22,8 @@ struct Canonical<'a> {
     categorical: Vec<(&'a str, &'a [String])>,
     time: TimePlan,
     quality: Option<CanonicalQuality<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowPlan>,
     baselines: &'a [Baseline],
     reference: Option<&'a str>,
     metrics: &'a MetricsPlan,
@@ -62,6 +64,7 @@ pub(crate) fn digest(plan: &Plan) -> String {
         categorical: plan.columns.categorical.iter().map(|column| (column.name.as_str(), &column.known[..])).collect(),
         time: TimePlan { early_every: 0, ..plan.time.clone() },
         quality: plan.quality.as_ref().map(quality),
+        shadow: plan.shadow,
         baselines: &plan.baselines,
         reference: plan.reference.as_ref().map(|reference| reference.id.as_str()),
         metrics: &plan.metrics,

@@ -67,6 +67,7 @@ pub(crate) struct Readable<'a> {
     pub(crate) columns: &'a Columns,
     pub(crate) quality: Option<&'a QualityPlan>,
     pub(crate) has_predictions: bool,
+    pub(crate) has_shadow: bool,
     pub(crate) has_baselines: bool,
 }
 
@@ -86,6 +87,8 @@ impl Readable<'_> {
             Reads::Column => (!self.columns.numeric.is_empty() || !self.columns.categorical.is_empty(), "a column"),
             Reads::Latency => (self.columns.index_of(ColumnRole::Latency).is_some(), "`latency` in `predictions`"),
             Reads::Rates => (self.has_predictions, "a source `predictions`"),
+            Reads::Pairs => (self.has_shadow, "the section `shadow`"),
+            Reads::PairLosses => (self.has_shadow && self.quality.is_some(), "the section `shadow`, and labels"),
             Reads::Classification => {
                 (matches!(task, Some(Task::Binary | Task::Multiclass)), "labels of a classification task")
             }

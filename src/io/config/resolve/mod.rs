@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::document::{BoundsSection, Document};
 use super::problem::Problems;
-use super::{KafkaConfig, MemoryConfig, Pipeline, reference};
+use super::{KafkaConfig, MemoryConfig, Pipeline, reference, shadow};
 use crate::metric::Spec;
 use crate::plan::{Bounds, MetricsPlan, Plan, PolicyPlan, Reference};
 use columns::Cutting;
@@ -79,6 +79,7 @@ pub(crate) fn resolve(document: &Document, around: Surroundings<'_>, problems: &
         columns,
         time,
         quality,
+        shadow: None,
         reference: reference.map(Arc::new),
         metrics: MetricsPlan { names: Vec::new(), compat: Vec::new(), bins: 10 },
         policy: PolicyPlan::default(),
@@ -124,6 +125,7 @@ fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problem
     let readable = Readable {
         columns: &plan.columns,
         quality: plan.quality.as_ref(),
+        has_shadow: document.shadow.is_some(),
         has_predictions: document.sources.predictions.is_some(),
         has_baselines: !plan.baselines.is_empty(),
     };
@@ -138,6 +140,9 @@ fn judge(plan: &mut Plan, document: &Document, around: Surroundings<'_>, problem
         readable,
     };
     plan.policy = policy::policy(document, scope, problems);
+    let guards = plan.policy.guards.as_ref();
+    plan.shadow = document.shadow.as_ref().map(|shadow| shadow.resolve(&plan.time, guards, problems));
+    shadow::check(document, problems);
     plan.metrics = metrics;
     let measures = measures::guarded(document, plan, problems);
     plan.policy.guards.iter_mut().for_each(|guards| guards.measures.clone_from(&measures));

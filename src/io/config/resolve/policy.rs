@@ -49,7 +49,7 @@ pub(crate) fn policy(document: &Document, scope: RuleScope<'_>, problems: &mut P
         rules.extend(checker.rule(problems));
     }
     let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default());
-    let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(problems));
+    let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(document.shadow.is_some(), problems));
     let guards = guards(document, scope, problems);
     PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages, trust: trust(document, problems) }
 }
@@ -219,7 +219,13 @@ impl Checker<'_> {
             Reads::Numeric => numeric.collect(),
             Reads::Categorical => categorical.collect(),
             Reads::Column => numeric.chain(categorical).collect(),
-            Reads::Latency | Reads::Rates | Reads::Classification | Reads::Binary | Reads::Regression => Vec::new(),
+            Reads::Latency
+            | Reads::Rates
+            | Reads::Pairs
+            | Reads::PairLosses
+            | Reads::Classification
+            | Reads::Binary
+            | Reads::Regression => Vec::new(),
         };
         for column in self.section.columns.iter().filter(|column| !allowed.contains(&column.as_str())) {
             let help = if allowed.is_empty() {
