@@ -50,6 +50,7 @@ pub mod newcombe;
 pub mod noncentral;
 pub mod normal;
 pub mod overdispersion;
+pub mod paired_bet;
 pub mod pool;
 pub mod pooled_z;
 pub mod psi_tolerance;

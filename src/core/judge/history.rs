@@ -91,7 +91,7 @@ impl WindowHistory {
     pub(crate) fn judged(&mut self, plan: &Plan, span: Span, trust: WindowTrust, views: &Views<Traffic>) {
         let looks_back = plan.furthest_back().is_some();
         let keys: Vec<Arc<ViewKey>> = views.keys().map(|key| self.interned(key)).collect();
-        let of = |traffic: &Traffic| Events { scored: traffic.rates.scored, requests: traffic.rates.requests };
+        let of = |traffic: &Traffic| Events { scored: traffic.rates.scored, requests: traffic.served() };
         let done = self.windows.entry(span).or_default();
         done.traffic_revisions += 1;
         done.trust = trust;

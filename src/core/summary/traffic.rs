@@ -78,6 +78,12 @@ impl Traffic {
         columns.index_of(ColumnRole::Latency).and_then(|index| self.numeric[index].max)
     }
 
+    /// Requests that were this version's alone: what it answers for comparison only is the baseline version's.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        self.rates.requests.saturating_sub(self.pairs.paired)
+    }
+
     /// An empty summary for the columns of a plan.
     #[must_use]
     pub fn new(columns: &Columns) -> Self {

@@ -58,6 +58,8 @@ pub(crate) struct Verdict {
     pub(crate) cleared: bool,
     /// Every required guardrail is shown to be no worse than its margin.
     pub(crate) safe: bool,
+    /// Evidence, from requests that the baseline version answered, too, that losses are within their margin.
+    pub(crate) same_requests: Option<f64>,
     /// What success metrics have shown.
     pub(crate) proofs: Vec<Evidence>,
     /// What is missing before the candidate can pass, for people.

@@ -83,7 +83,7 @@ impl Judged<'_> {
     pub(crate) fn requests(&self, model: &str) -> u64 {
         let VersionCounts::Traffic(views) = self.newest else { return 0 };
         let of_all = |key: &ViewKey| key.model == model && key.version == ALL_VERSIONS && key.segment.is_empty();
-        views.iter().find(|(key, _)| of_all(key)).map_or(0, |(_, traffic)| traffic.rates.requests)
+        views.iter().find(|(key, _)| of_all(key)).map_or(0, |(_, traffic)| traffic.served())
     }
 
     /// What there is of a version.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::document::Document;
 use super::problem::Problems;
-use super::value::{At, Period, count};
+use super::value::{At, Period, Ratio, count};
 use crate::plan::{Corrections, GuardPlan, ShadowPlan, TimePlan};
 
 /// Says that the candidate gets a copy of the baseline version's requests, which users never see answered. Both answers
@@ -13,14 +13,29 @@ use crate::plan::{Corrections, GuardPlan, ShadowPlan, TimePlan};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ShadowSection {
+    /// Share of the baseline version's requests that are mirrored. Where more than a hundredth of it stays alone, pairs
+    /// say nothing: those that get lost are the hard ones.
+    #[serde(default = "whole")]
+    share: At<Ratio>,
     /// How much later than the one version the other may answer, in event time. Default: the `lateness` of windows.
     wait: Option<At<Period>>,
     /// By how much two scores may differ before they count as other answers. Default: only other classes do.
     tolerance: Option<At<f64>>,
+    /// Share of the requests that may be answered otherwise than by the baseline version before people are told.
+    #[serde(default = "a_twentieth")]
+    disagreement: At<Ratio>,
     /// The most answers of a pane and partition that are paired, and the most pairs that wait for their label, each in
     /// 130 bytes. Of more, a random sample by hash of the id is taken.
     #[serde(default = "count::<500_000>")]
     pending_max: At<u64>,
+}
+
+fn whole() -> At<Ratio> {
+    Ratio(1.0).into()
+}
+
+fn a_twentieth() -> At<Ratio> {
+    Ratio(0.05).into()
 }
 
 impl ShadowSection {
@@ -34,7 +49,14 @@ impl ShadowSection {
         if self.pending_max.value == 0 {
             problems.add(self.pending_max.spot, "`pending_max` is zero").help("write how many answers may wait");
         }
+        for (key, share) in [("share", self.share), ("disagreement", self.disagreement)] {
+            if share.0 <= 0.0 {
+                problems.add(share.spot, format!("`{key}` is zero")).help("write a share of requests, such as 5%");
+            }
+        }
         ShadowPlan {
+            share: self.share.value.0,
+            disagreement: self.disagreement.value.0,
             wait: self.wait.map_or(time.lateness, |wait| wait.value.0),
             tolerance: self.tolerance.map(|tolerance| tolerance.value),
             margin: guards.map_or(GuardPlan::default().loss, |guards| guards.loss),

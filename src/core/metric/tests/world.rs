@@ -148,9 +148,9 @@ impl World {
         counted.quality.update(&self.quality, rows.labelled[row]);
         let Labelled { score, label, .. } = rows.labelled[row];
         let given = |score: f64| Answer::Given { score: Some(score), class: Some(u64::from(score >= 0.5)) };
-        let answers = [given(score), given(0.45)];
-        answers[0].compare(answers[1], Some(0.2), &mut counted.pairs);
-        counted.pairs.unpaired += u64::from(row % 7 == 0);
+        let answers = [given(score), given(label)];
+        answers[0].compare(answers[1], None, &mut counted.pairs);
+        counted.pairs.unpaired += u64::from(score < 0.1);
         let truth = Truth { value: label, class: u64::from(label > 0.5) };
         let losses = answers.map(|answer| answer.loss(self.quality.task, truth));
         counted.quality.pairs.add(self.quality.task, true, 1.05, losses);

@@ -52,6 +52,9 @@ mod tests {
     #[test]
     fn an_account_is_known_by_its_name() {
         let names = [
+            ("shadow", GuardName::Shadow),
+            ("shadow: safe", GuardName::Shadow),
+            ("shadow: answers", GuardName::Shadow),
             ("rollback", GuardName::Guardrails),
             ("contain", GuardName::Guardrails),
             ("rollback: last look", GuardName::Guardrails),

@@ -16,6 +16,7 @@ use super::rails::noise::LatencyHistory;
 use super::rails::watch::Rails;
 use super::scene::Scene;
 use super::segments::Segments;
+use super::shadow::ShadowGuard;
 use super::share::Share;
 use super::slo::Limits;
 use super::starved::Volume;
@@ -129,11 +130,14 @@ macro_rules! guards {
 // the field of its memory, and that field's place in states, which never changes. A new one takes the next place.
 //
 // They are asked in this order, and these depend on it:
+// * `Shadow` says what pairs of answers show of losses, on which `Rails` rests.
 // * `Rails` says whether the candidate is safe at all; whoever comes later can only deny it.
 // * `Segments` says of findings about columns in which segment most of it is: those of `Detector` and `Drift`.
 // * `Volume` begins anew when anybody else restricts the candidate, so it comes after all that do.
 guards! {
     guards:
+    /// errs more than the baseline version on the same requests, or answers them otherwise
+    Shadow = "shadow", shadow[16]: ShadowGuard;
     /// worse than a margin, or worse at all
     Guardrails = "guardrails", rails[1]: Rails;
     /// the mean of a measure is worse than its margin

@@ -20,6 +20,7 @@ mod number;
 mod rails;
 mod scene;
 mod segments;
+mod shadow;
 mod share;
 mod slo;
 mod starved;
@@ -172,6 +173,7 @@ impl Guards {
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.ask(memory, scene, &mut verdict);
         memory.gate.rule(scene, &mut verdict);
+        memory.shadow.rule_alone(&mut verdict);
         verdict.safe &= !verdict.suspicious && !verdict.findings.iter().any(|finding| finding.action >= Action::Hold);
         verdict
     }

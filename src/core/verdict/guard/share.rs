@@ -123,7 +123,7 @@ impl Routed {
         for (bucket, asked) in (0..).zip(&pair.baseline.entities) {
             self.split.add(bucket, asked.requests, 0);
         }
-        Some(Arm { n: all.rates.requests, x: count(pair.candidate.rates.requests) })
+        Some(Arm { n: all.served(), x: count(pair.candidate.served()) })
     }
 
     fn bet(&mut self, arm: Arm, declared: f64, start: Micros, scene: Scene<'_, '_>) {

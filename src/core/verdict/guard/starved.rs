@@ -96,7 +96,7 @@ impl Starved {
             *self = Self::default();
             return;
         }
-        let (x, others) = (pair.candidate.rates.requests, pair.baseline.rates.requests);
+        let (x, others) = (pair.candidate.served(), pair.baseline.served());
         self.newest = (x, others);
         // Who never got a request cannot get fewer: so it is where there are features and no answers.
         if self.usual.windows >= LEARNT && self.usual.share > 0.0 {

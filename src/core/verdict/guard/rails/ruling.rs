@@ -20,7 +20,7 @@ use crate::verdict::decision::{Evidence, Remark, Test};
 use crate::verdict::finding::{Finding, Verdict};
 use crate::verdict::guard::GuardName;
 use crate::verdict::guard::number::{count, e_value};
-use crate::verdict::guard::rails::rail::Hypothesis;
+use crate::verdict::guard::rails::rail::{Hypothesis, Rail};
 use crate::verdict::guard::rails::watch::{RailMemory, Rails, ViewRail};
 use crate::verdict::guard::scene::{SUSPICION, Scene, reason};
 use crate::verdict::words;
@@ -68,11 +68,17 @@ impl Rails {
 
     fn rule_safety(&self, watched: &RailMemory, verdict: &mut Verdict) {
         let enough = 1.0 / self.guard.beta;
-        let least = self.required(watched).map(|watch| watch.record.safe(watch.terms)).fold(f64::INFINITY, f64::min);
+        // Losses on the same requests tell as well: a mean of e-values is one.
+        let pairs = verdict.same_requests;
+        let safe = |watch: &ViewRail<'_>| {
+            let alone = watch.record.safe(watch.terms);
+            pairs.filter(|_| watch.terms.rail == Rail::Loss).map_or(alone, |pairs| f64::midpoint(alone, pairs))
+        };
+        let least = self.required(watched).map(|watch| safe(&watch)).fold(f64::INFINITY, f64::min);
         let complete = self.is_complete(watched);
         verdict.spend(SAFE, "", self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
         verdict.safe = complete && least >= enough;
-        let open = self.required(watched).filter(|watch| watch.record.safe(watch.terms) < enough);
+        let open = self.required(watched).filter(|watch| safe(watch) < enough);
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));
     }
 
@@ -237,7 +243,6 @@ mod tests {
     use super::*;
     use crate::infer::two_sample::Arm;
     use crate::plan::GuardPlan;
-    use crate::verdict::guard::rails::rail::Rail;
     use crate::verdict::guard::rails::record::{RailEvidence, RailTerms};
 
     #[test]
