@@ -122,6 +122,7 @@ mod secrets;
 mod selected;
 mod serve;
 mod service;
+mod shadow;
 #[cfg(feature = "query")]
 mod sql;
 #[cfg(feature = "query")]

@@ -154,8 +154,7 @@ impl Judge {
     pub fn put(&mut self, partial: Partial) -> bool {
         let (pane, is_traffic) = (partial.pane, matches!(partial.body, Body::Traffic(_)));
         let is_needed = pane >= self.needed_from || matches!(partial.body, Body::Exposure(_));
-        let opens_windows =
-            !matches!(partial.body, Body::Exposure(_) | Body::Intake(_)) && !partial.body.is_of_pairs();
+        let opens_windows = !matches!(partial.body, Body::Exposure(_) | Body::Intake(_)) && !partial.body.is_of_pairs();
         if opens_windows && self.is_too_late(pane, is_traffic) {
             self.miss(&partial);
         }

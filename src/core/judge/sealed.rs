@@ -66,11 +66,7 @@ impl SealedContent {
         match self {
             Self::Traffic(sealed) => sealed.put_away(spill),
             Self::InTime(sealed) | Self::Late(sealed) | Self::Corrected(sealed) => sealed.put_away(spill),
-            Self::Exposure(..)
-            | Self::Intake(_)
-            | Self::Pairs(_)
-            | Self::PairsInTime(_)
-            | Self::PairsLate(_) => 0,
+            Self::Exposure(..) | Self::Intake(_) | Self::Pairs(_) | Self::PairsInTime(_) | Self::PairsLate(_) => 0,
         }
     }
 }

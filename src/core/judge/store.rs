@@ -162,10 +162,9 @@ impl PaneStore {
 
     /// Whether any label came late for the panes in `[start, end)`.
     pub(crate) fn has_late(&self, start: Micros, end: Micros) -> bool {
-        self.counted(start, end)
-            .any(|(_, counted)| {
-                matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_) | SealedContent::PairsLate(_))
-            })
+        self.counted(start, end).any(|(_, counted)| {
+            matches!(counted, SealedContent::Late(_) | SealedContent::Corrected(_) | SealedContent::PairsLate(_))
+        })
     }
 
     /// The share of traffic of a version in a window up to `end`: the one declared last, or what the last look showed,

@@ -51,7 +51,8 @@ impl<'a> Answers<'a> {
 
     /// The score of a row; where no row has one, as if the model were certain of the class.
     pub(crate) fn score(&self, row: usize) -> Option<f64> {
-        let certain = |class| f64::from(u8::from(self.quality.is_some_and(|of| of.task == Task::Multiclass) || class == 1));
+        let certain =
+            |class| f64::from(u8::from(self.quality.is_some_and(|of| of.task == Task::Multiclass) || class == 1));
         match self.scores {
             Some(scores) => scores.is_valid(row).then(|| scores.value(row)).filter(|score| !score.is_nan()),
             None => self.classes.get(row).map(certain),

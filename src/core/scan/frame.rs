@@ -425,11 +425,7 @@ impl Far {
                 }
                 (!quality.tails.is_empty()).then(|| Self::Labels(quality.tails.clone()))
             }
-            Body::Exposure(_)
-            | Body::Intake(_)
-            | Body::Pairs(_)
-            | Body::PairsInTime(_)
-            | Body::PairsLate(_) => None,
+            Body::Exposure(_) | Body::Intake(_) | Body::Pairs(_) | Body::PairsInTime(_) | Body::PairsLate(_) => None,
         }
     }
 

@@ -256,7 +256,9 @@ impl Join {
             return Match::Refused;
         }
         match self.labels.entry(id) {
-            Entry::Vacant(place) if !self.further.contains_key(&id) => drop(place.insert(WaitingLabel { label, taken })),
+            Entry::Vacant(place) if !self.further.contains_key(&id) => {
+                place.insert(WaitingLabel { label, taken });
+            }
             Entry::Occupied(_) if self.corrections == Corrections::First => return Match::Duplicate,
             _ => {
                 self.further.entry(id).or_default().push(label);

@@ -23,7 +23,7 @@ use crate::scan::frame::{GroupKey, Inputs};
 use crate::scan::groups::{Cell, Groups};
 use crate::scan::join::ArrivedLabel;
 use crate::scan::labels::OfGroup;
-use crate::scan::pairs_labelled::{AwaitedLabels, AnswerPair};
+use crate::scan::pairs_labelled::{AnswerPair, AwaitedLabels};
 use crate::summary::Pairs;
 
 /// An answer that waits for the other version's.

@@ -21,7 +21,8 @@ impl JudgedKind {
     /// kind's numbers are of another window, whose own judgement says them.
     pub(crate) fn speaks_of(self, metric: &str) -> bool {
         let reads = metric::find(metric).map(|metric| metric.spec().reads);
-        let labels = matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression | Reads::PairLosses));
+        let labels =
+            matches!(reads, Some(Reads::Binary | Reads::Classification | Reads::Regression | Reads::PairLosses));
         labels == (self == Self::Quality)
     }
 }

@@ -192,7 +192,8 @@ impl ApprovalSection {
 /// Steps in percent.
 fn rungs(ladder: &At<Vec<At<Ratio>>>, has_shadow: bool, problems: &mut Problems) -> Vec<f64> {
     let shares: Vec<f64> = ladder.iter().map(|step| step.value.0).collect();
-    let rises = shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.first().is_some_and(|first| *first > 0.0 || has_shadow);
+    let rises = shares.windows(2).all(|pair| pair[0] < pair[1])
+        && shares.first().is_some_and(|first| *first > 0.0 || has_shadow);
     if !rises || shares.last().is_none_or(|last| *last < 1.0) {
         problems
             .add(ladder.spot, "`ladder` must rise from above zero to 100%")

@@ -15,7 +15,7 @@ use crate::judge::SealedPartial;
 use crate::plan::Plan;
 use crate::scan::frame::TRAFFIC;
 use crate::scan::{Body, Partial};
-use crate::summary::{Fixed, Quality, Rates, Traffic};
+use crate::summary::{Fixed, PairLosses, Pairs, Quality, Rates, Traffic};
 
 /// What was counted of one column of one group in one pane of one stream.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +60,9 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         Body::QualityCorrected(_) => "labels_corrected",
         Body::Exposure(_) => "exposure",
         Body::Intake(_) => "intake",
+        Body::Pairs(_) => "pairs",
+        Body::PairsInTime(_) => "pairs_in_time",
+        Body::PairsLate(_) => "pairs_late",
     };
     let segments = plan.segments.iter().zip(&partial.group.segment);
     let row = PaneRow {
@@ -84,6 +87,11 @@ pub(super) fn rows_of(plan: &Plan, partial: &Partial) -> Vec<PaneRow> {
         Body::Exposure(_) => vec![PaneRow { kind: "exposure", rows: 1, state: Some(state::rest(partial)), ..row }],
         Body::Intake(intake) => {
             vec![PaneRow { kind: "intake", rows: intake.rows, state: Some(state::rest(partial)), ..row }]
+        }
+        Body::Pairs(Pairs { paired: rows, .. })
+        | Body::PairsInTime(PairLosses { n: rows, .. })
+        | Body::PairsLate(PairLosses { n: rows, .. }) => {
+            vec![PaneRow { kind: "pairs", rows: *rows, state: Some(state::rest(partial)), ..row }]
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn rest(partial: &Partial) -> Vec<u8> {
         Body::QualityInTime(quality) | Body::QualityLate(quality) | Body::QualityCorrected(quality) => {
             *quality = Quality::default();
         }
-        Body::Exposure(_) | Body::Intake(_) => {}
+        Body::Exposure(_) | Body::Intake(_) | Body::Pairs(_) | Body::PairsInTime(_) | Body::PairsLate(_) => {}
     }
     Frame::Partial(Box::new(rest)).encode()
 }
@@ -51,8 +51,8 @@ pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>
     let rows =
         PaneColumns { plan, histograms: batch.column_by_name("histogram"), labels: batch.column_by_name("labels") };
     let (mut partials, mut unfit) = (Vec::new(), 0);
-    for row in
-        (0..batch.num_rows()).filter(|&row| ["answers", "labels", "exposure", "intake"].contains(&kind(row).as_str()))
+    for row in (0..batch.num_rows())
+        .filter(|&row| ["answers", "labels", "exposure", "intake", "pairs"].contains(&kind(row).as_str()))
     {
         let Some(state) = batch.column_by_name("state").and_then(|column| bytes(column, row)) else {
             unfit += 1;
@@ -103,7 +103,9 @@ impl PaneColumns<'_> {
                 let widths = |quality: &Quality| quality.width.iter().map(Vec::len).collect::<Vec<_>>();
                 (quality.fine.len() == empty.fine.len() && widths(quality) == widths(&empty)).then_some(())
             }
-            Body::Exposure(_) | Body::Intake(_) => Some(()),
+            Body::Exposure(_) | Body::Intake(_) | Body::Pairs(_) | Body::PairsInTime(_) | Body::PairsLate(_) => {
+                Some(())
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use super::cut;
 use crate::kernel::bin::Edges;
 use crate::metric::{Context, METRICS, Metric, MetricResult, Quantiles, Reads, Side};
 use crate::plan::{Compat, Corrections, QualityPlan, Task};
-use crate::summary::histogram::Cut;
 use crate::scan::answer::{Answer, Truth};
+use crate::summary::histogram::Cut;
 use crate::summary::quality::Labelled;
 use crate::summary::{Category, Histogram, Latency, Pairs, Quality, Rates};
 

@@ -49,7 +49,8 @@ pub(crate) fn policy(document: &Document, scope: RuleScope<'_>, problems: &mut P
         rules.extend(checker.rule(problems));
     }
     let authority = Authority::from(rollout.map(|rollout| rollout.authority).unwrap_or_default());
-    let stages = rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(document.shadow.is_some(), problems));
+    let stages =
+        rollout.map_or_else(RolloutPlan::default, |rollout| rollout.stages(document.shadow.is_some(), problems));
     let guards = guards(document, scope, problems);
     PolicyPlan { rollout: name, baseline_version, authority, rules, guards, stages, trust: trust(document, problems) }
 }
