@@ -72,22 +72,40 @@ fn log(seed: u64, n: u64) -> Vec<Event> {
 #[test]
 fn pairs_do_not_depend_on_how_the_log_is_read() {
     for window in WINDOWS {
-        for pending_max in [100_000, 40] {
-            let (plan, log) = (plan(window, pending_max), log(7, 1_500));
-            let whole = run_of(&plan, &log, 1, (1, 8_192));
-            let paired = whole.windows.values().filter(|row| format!("{row:?}").contains("paired_loss_difference"));
-            assert!(paired.count() > 10, "{window:?}: labels of pairs are there");
-            for (lanes, batch_rows, seed) in [(1, 1, 1), (1, 7, 2), (1, 8_192, 3)] {
-                let other = run_of(&plan, &log, seed, (lanes, batch_rows));
-                assert_same(&whole, &other, &format!("{window:?}, {pending_max}: {lanes} lanes of {batch_rows}"));
-            }
-            let streams = world::streams(&log, 1);
-            for seed in 1..4 {
-                let crashed = run_with_crashes(&plan, 1, &streams, seed);
-                assert_same(&whole, &crashed, &format!("{window:?}, {pending_max}, seed {seed}: crashes"));
-            }
+        let (plan, log) = (plan(window, 100_000), log(7, 1_500));
+        let whole = run_of(&plan, &log, 1, (1, 8_192));
+        let paired = whole.windows.keys().filter(|row: &&String| row.contains("paired_loss_difference"));
+        assert!(paired.count() > 10, "{window:?}: labels of pairs are there");
+        for (batch_rows, seed) in [(1, 1), (7, 2), (8_192, 3)] {
+            let other = run_of(&plan, &log, seed, (1, batch_rows));
+            assert_same(&whole, &other, &format!("{window:?}: {batch_rows} rows at once"));
+        }
+        let streams = world::streams(&log, 1);
+        for seed in 1..4 {
+            let crashed = run_with_crashes(&plan, 1, &streams, seed);
+            assert_same(&whole, &crashed, &format!("{window:?}, seed {seed}: crashes"));
         }
     }
+}
+
+/// Where there is no room for all, the same requests of both versions are followed.
+#[test]
+fn a_sample_of_requests_is_the_same_however_the_log_is_read() {
+    let all = plan(WINDOWS[0], 100_000);
+    let few = Arc::new(Plan { quality: None, ..(*plan(WINDOWS[0], 20)).clone() });
+    let mut log = log(7, 1_500);
+    log.retain(|event| event.source == 0);
+    let n = |trace: &Trace, metric: &str| -> u64 {
+        let of = |row: &&String| row.contains("\"v2\"") && row.contains("\"segment\":\"\"") && row.contains(metric);
+        let rows = trace.windows.values().filter(of).map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap());
+        rows.map(|row| row["n"].as_u64().unwrap()).sum()
+    };
+    let whole = run_of(&few, &log, 1, (1, 8_192));
+    for (batch_rows, seed) in [(1, 1), (7, 2)] {
+        assert_same(&whole, &run_of(&few, &log, seed, (1, batch_rows)), &format!("{batch_rows} rows at once"));
+    }
+    let (sampled, paired) = (n(&whole, "score_difference"), n(&run_of(&all, &log, 1, (1, 50)), "score_difference"));
+    assert!(paired > 500 && (paired / 20..paired / 2).contains(&sampled), "{sampled} of {paired} pairs");
 }
 
 #[test]
@@ -115,21 +133,20 @@ fn stages_apart_several_lanes_and_a_full_memory_change_nothing() {
 fn pairs_by_hand(log: &[Event]) -> (u64, u64) {
     let mut answers: Vec<&Event> = log.iter().filter(|event| event.source == 0).collect();
     answers.sort_by_key(|event| event.time);
-    let mut alone: BTreeMap<u64, Vec<&Event>> = BTreeMap::new();
+    let mut alone: BTreeMap<u64, Vec<(&Event, bool)>> = BTreeMap::new();
     let (mut paired, mut disagreed) = (0, 0);
     for answer in answers {
         let others = alone.entry(answer.id).or_default();
-        let recent = |other: &&&Event| other.time + WAIT >= answer.time;
-        if others.iter().filter(recent).any(|other| other.version == answer.version) {
-            continue;
-        }
-        for other in others.iter().filter(recent) {
+        let recent = |other: &&(&Event, bool)| other.0.time + WAIT >= answer.time;
+        let is_repeated = others.iter().filter(recent).any(|(other, _)| other.version == answer.version);
+        let compared = others.iter().filter(recent).filter(|(other, again)| !again && other.version != answer.version);
+        for (other, _) in compared.filter(|_| !is_repeated) {
             paired += 1;
             let answered = answer.status == 200 && other.status == 200;
             let apart = (answer.score - other.score).abs() > 0.2 || (answer.score >= 0.5) != (other.score >= 0.5);
             disagreed += u64::from(answered && apart);
         }
-        others.push(answer);
+        others.push((answer, is_repeated));
     }
     (paired, disagreed)
 }

@@ -134,7 +134,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// Of no record.
-    pub(crate) const NONE: Self = Self { first: 0, last: -1 };
+    pub const NONE: Self = Self { first: 0, last: -1 };
 
     /// Of one record.
     pub(crate) fn of(offset: i64) -> Self {

@@ -37,6 +37,8 @@ struct OneAnswer {
     answer: Answer,
     truth: Option<Truth>,
     is_paired: bool,
+    /// Whether the version had answered the request shortly before: then it is not compared.
+    is_repeated: bool,
 }
 
 /// The answers of a pane that is open.
@@ -58,6 +60,12 @@ pub(crate) struct Pairing {
     /// Limits of complete panes, for as long as their answers may wait.
     limits: BTreeMap<Micros, u64>,
     labels: AwaitedLabels,
+}
+
+/// How far back answers are needed for those of a pane: one that stays alone in it came one wait before; whom it was
+/// paired with, two; and whether that was the first answer of its version, three.
+pub(crate) fn reach(plan: &Plan) -> Micros {
+    plan.shadow.map_or(0, |shadow| shadow.wait.saturating_mul(3))
 }
 
 /// What is counted of a pane while it is completed.
@@ -110,6 +118,7 @@ impl Pairing {
                 answer: answers.of_row(row),
                 truth: answers.truth(row),
                 is_paired: false,
+                is_repeated: false,
             });
         }
         while pane.answers.len() > shadow.pending_max {
@@ -187,11 +196,12 @@ impl Pairing {
         let mut of_model: Vec<&mut OneAnswer> = of_model.collect();
         if of_model.iter().any(|other| other.group.version == answer.group.version) {
             counts.of(&answer.group).repeated += 1;
-            return;
+            answer.is_repeated = true;
         }
         let is_baseline = |answer: &OneAnswer| answer.group.version == *baseline;
         let is_base = is_baseline(&answer);
-        for other in of_model.iter_mut().filter(|other| is_baseline(other) != is_base) {
+        let compared = of_model.iter_mut().filter(|other| !other.is_repeated && is_baseline(other) != is_base);
+        for other in compared.filter(|_| !answer.is_repeated) {
             (answer.is_paired, other.is_paired) = (true, true);
             let [one, base] = if is_base { [&**other, &answer] } else { [&answer, &**other] };
             one.answer.compare(base.answer, shadow.tolerance, counts.of(&one.group));
@@ -214,7 +224,10 @@ impl Pairing {
     fn give_up(&mut self, plan: &Plan, shadow: ShadowPlan, id: u64, pane: Micros, counts: &mut PaneCounts<'_>) {
         let Some(answers) = self.alone.get_mut(&id) else { return };
         let ends_in = |answer: &OneAnswer| plan.time.pane_of(answer.time.saturating_add(shadow.wait));
-        for answer in answers.extract_if(.., |answer| ends_in(answer) <= pane).filter(|answer| !answer.is_paired) {
+        for answer in answers
+            .extract_if(.., |answer| ends_in(answer) <= pane)
+            .filter(|answer| !answer.is_paired && !answer.is_repeated)
+        {
             let from = plan.time.pane_of(answer.time.saturating_sub(shadow.wait));
             let limit = self.limits.range(from..=pane).map(|(_, &limit)| limit).min().unwrap_or(u64::MAX);
             if id <= limit {

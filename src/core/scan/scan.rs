@@ -21,7 +21,7 @@ use crate::scan::intake::{Intake, Intakes};
 use crate::scan::join::ArrivedLabel;
 use crate::scan::labels::{Labels, OfGroup};
 use crate::scan::open::OpenTraffic;
-use crate::scan::pairing::Pairing;
+use crate::scan::pairing::{self, Pairing};
 use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
 use crate::summary::Spill;
 use crate::time::Clock;
@@ -400,9 +400,7 @@ impl Scan {
         // Of panes before these only a part is read again: whoever resumes from here must not take it for the whole.
         let needed_from = needed_from.max(self.whole_from);
         let plan: String = self.plan.digest.chars().take(16).collect();
-        // Answers of the panes before may be paired with those of the first.
-        let wait = self.plan.shadow.map_or(0, |shadow| shadow.wait);
-        let read_from = self.plan.time.pane_of(needed_from.saturating_sub(wait));
+        let read_from = self.plan.time.pane_of(needed_from.saturating_sub(pairing::reach(&self.plan)));
         let mut streams = Vec::new();
         for (&source, stream) in &mut self.streams {
             stream.firsts = stream.firsts.split_off(&read_from);

@@ -64,7 +64,8 @@ pub(super) fn partials(plan: &Plan, batch: &RecordBatch) -> Result<(Vec<Partial>
         })?;
         let Frame::Partial(mut partial) = frame else { return Err(damaged()) };
         partial.upto = upto(row);
-        partial.inputs = Inputs { first: first(row), last: last(row) };
+        let has_inputs = batch.column_by_name("first_offset").is_some_and(|offsets| offsets.is_valid(row));
+        partial.inputs = if has_inputs { Inputs { first: first(row), last: last(row) } } else { Inputs::NONE };
         match rows.fill(&mut partial.body, row, bins.get(&key(row))) {
             Some(()) => partials.push(*partial),
             None => unfit += 1,
