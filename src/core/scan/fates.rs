@@ -32,3 +32,26 @@ impl std::ops::AddAssign for LabelCounts {
         self.refused += refused;
     }
 }
+
+/// What a lane counted besides its panes, since it was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneCounts {
+    /// Rows read.
+    pub rows: u64,
+    /// Events that came after their pane was sealed, and were dropped; in an engine, those as well that came too late
+    /// for a window which was judged without them.
+    pub late: u64,
+    /// Re-deliveries that were dropped.
+    pub duplicates: u64,
+    /// What became of labels.
+    pub labels: LabelCounts,
+}
+
+impl std::ops::AddAssign for LaneCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.late += other.late;
+        self.duplicates += other.duplicates;
+        self.labels += other.labels;
+    }
+}

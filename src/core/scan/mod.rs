@@ -24,11 +24,11 @@ mod stubs;
 pub mod traffic;
 
 pub use complete::Complete;
-pub use fates::LabelCounts;
+pub use fates::{LabelCounts, LaneCounts};
 pub use frame::{
     Body, Checkpoint, CheckpointMeta, GroupKey, Inputs, Lost, Partial, StreamCheckpoint, StreamCounts, StreamState,
     Tick,
 };
 pub use intake::{Intake, Pace};
 pub use portions::portions;
-pub use scan::{LaneCounts, Open, Scan};
+pub use scan::{Open, Scan};

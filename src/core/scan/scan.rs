@@ -13,7 +13,7 @@ use crate::format::Version;
 use crate::plan::{Plan, ShadowPlan, Task, TimePlan};
 use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, PaneContent, PartialPart};
-use crate::scan::fates::LabelCounts;
+use crate::scan::fates::LaneCounts;
 use crate::scan::frame::{
     Checkpoint, CheckpointMeta, DeclaredShare, GroupKey, Inputs, Lost, StreamCheckpoint, StreamState, Tick,
 };
@@ -25,29 +25,6 @@ use crate::scan::pairing::{self, Pairing};
 use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
 use crate::summary::Spill;
 use crate::time::Clock;
-
-/// What a lane counted besides its panes, since it was started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LaneCounts {
-    /// Rows read.
-    pub rows: u64,
-    /// Events that came after their pane was sealed, and were dropped; in an engine, those as well that came too late
-    /// for a window which was judged without them.
-    pub late: u64,
-    /// Re-deliveries that were dropped.
-    pub duplicates: u64,
-    /// What became of labels.
-    pub labels: LabelCounts,
-}
-
-impl std::ops::AddAssign for LaneCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.late += other.late;
-        self.duplicates += other.duplicates;
-        self.labels += other.labels;
-    }
-}
 
 /// In so many panes before the first row after deleted records these are missed.
 ///

@@ -30,8 +30,8 @@ pub(crate) struct Rollout {
     /// Who may act on one kind of decision, where it differs from `authority`, such as `rollback: auto`.
     #[serde(default)]
     authority_of: AuthorityOf,
-    /// Steps by which exposure rises, the last one 100%. With a `shadow` the first may be 0%: no user sees an answer of
-    /// the candidate before it has passed. Default: 1%, 5%, 25%, 50%, 100%, and 0% before them with a `shadow`.
+    /// Steps by which exposure rises, the last one 100%. With a `shadow` the first may be 0%, and is where nothing is
+    /// said: no user sees an answer of the candidate before it has passed. Default: 1%, 5%, 25%, 50%, 100%.
     ladder: Option<At<Vec<At<Ratio>>>>,
     /// Windows with data of the candidate before anything but a hard finding acts. Default: 3.
     warmup_windows: Option<At<u64>>,

@@ -2,8 +2,8 @@
 //!
 //! * **Rollback** when the labels of pairs show that its losses are larger than its margin allows
 //!   (`infer::paired_bet`, gathered as `infer::hx` does): it is rejected before it gets a request of its own.
-//! * **Warn** when it answers more requests otherwise than is tolerated (`infer::binomial_limit`). That does not say who
-//!   is right.
+//! * **Warn** when it answers more requests otherwise than is tolerated (`infer::binomial_limit`). That does not say
+//!   who is right.
 //!
 //! Pairs count only where they are all there: of a window in which more than a hundredth of either side's requests
 //! stayed alone no pair does, since those that come late or not at all are the hard ones. Then nothing is safe, and the
@@ -49,7 +49,7 @@ const ALONE_MAX: f64 = 0.01;
 /// Origin: choice; a level of 2.3 % of windows, of which the pairs then wait.
 const CHANCE: f64 = 2.0;
 /// Windows that are remembered because their pairs do not count.
-/// Origin: engineering choice; labels of older ones have come.
+/// Origin: choice; labels of older ones have come.
 const VOID_MAX: usize = 4_096;
 
 /// The guard; none where no request has two answers.
