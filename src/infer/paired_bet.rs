@@ -6,9 +6,9 @@
 //!
 //! What makes a request hard is in both losses, so `f` varies less than the losses do: with a correlation `r` about
 //! `1 - r` of the requests are enough that two independent samples would take. With losses of 0 and 1 and a margin of 1
-//! it is McNemar's test as a bet.
+//! it is `McNemar`'s test as a bet.
 //!
-//! **Source**: Choe and Ramdas, Comparing sequential forecasters, Oper. Res. 72(4), 2024; McNemar, Psychometrika 12,
+//! **Source**: Choe and Ramdas, Comparing sequential forecasters, Oper. Res. 72(4), 2024; `McNemar`, Psychometrika 12,
 //! 1947. **Assumes**: that the label does not depend on whose answer was used. **Cost**: a logarithm for each edge.
 
 use super::balanced::{ValueBin, log_wealth};

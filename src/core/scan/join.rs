@@ -116,7 +116,7 @@ pub(crate) enum FoundLabel {
 const VERSION_BITS: u64 = 0xFF;
 
 /// The most versions that can be told apart.
-pub(crate) const VERSIONS_MAX: usize = VERSION_BITS as usize;
+pub(crate) const VERSIONS_MAX: usize = 0xFF;
 
 /// The id of one version's answer to a request; versions are numbered from 0.
 pub(crate) fn id_of_answer(request: u64, version: u8) -> u64 {

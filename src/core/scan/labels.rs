@@ -129,14 +129,14 @@ impl Labels {
 
     /// How the join calls answers of a version to a request: by the request, or by both where several may answer it.
     /// `None` for one version too many.
-    fn number_of(&mut self, group: &GroupKey) -> Option<Option<u8>> {
-        let Some(versions) = &mut self.versions else { return Some(None) };
+    fn number_of(&mut self, group: &GroupKey) -> Option<u8> {
+        let Some(versions) = &mut self.versions else { return Some(0) };
         let is_it = |(model, version): &(String, String)| *model == group.model && *version == group.version;
         let number = versions.iter().position(is_it).unwrap_or(versions.len());
         if number == versions.len() && number < VERSIONS_MAX {
             versions.push((group.model.clone(), group.version.clone()));
         }
-        u8::try_from(number).ok().filter(|_| number < VERSIONS_MAX).map(Some)
+        u8::try_from(number).ok().filter(|_| number < VERSIONS_MAX)
     }
 
     /// Takes in the names of classes that a batch holds, of a task that has several.
@@ -158,7 +158,7 @@ impl Labels {
     pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
         let answers = Answers::of(plan, batch);
         let id_limit = self.id_limit;
-        let version = self.number_of(&cell.key);
+        let (several, version) = (self.versions.is_some(), self.number_of(&cell.key));
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
         let slot = u32::try_from(pane.groups.slot(&cell.key, plan)).expect("groups are bounded");
         let mut limit = pane.limit;
@@ -180,7 +180,7 @@ impl Labels {
                 self.count(plan, None, stub, label);
             } else if labels_follow && batch.id.is_valid(row) && batch.id.value(row) <= self.id_limit {
                 let request = batch.id.value(row);
-                let id = version.map(|version| version.map_or(request, |version| id_of_answer(request, version)));
+                let id = version.map(|version| if several { id_of_answer(request, version) } else { request });
                 match number.zip(id).filter(|&(_, id)| id <= limit) {
                     Some((number, id)) => {
                         let pane = Pane { start: cell.pane, number, limit };

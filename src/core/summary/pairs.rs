@@ -188,6 +188,7 @@ fn excess_bin(excess: f64, margin: f64) -> usize {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as answers are that came")]
     fn answer(loss: f64, wrong: bool) -> Option<PairedLoss> {
         Some(PairedLoss { loss, wrong })
     }
