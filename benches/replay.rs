@@ -173,6 +173,7 @@ fn plan() -> Plan {
             revise_for: 600 * SECOND,
         },
         quality: None,
+        shadow: None,
         baselines: vec![Baseline::Concurrent],
         reference: None,
         metrics: MetricsPlan {

@@ -98,6 +98,7 @@ pub(crate) fn plan(topic: &str) -> Arc<Plan> {
         columns: Columns { numeric: columns, categorical },
         time: time(),
         quality: None,
+        shadow: None,
         baselines: vec![Baseline::Concurrent],
         reference: None,
         metrics: MetricsPlan { names: vec!["psi", "ks", "error_rate"], compat: Vec::new(), bins: 10 },

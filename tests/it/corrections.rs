@@ -6,24 +6,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use haldane::cli::check::memory::{self, Assumed};
-use haldane::disk::Disk;
 use haldane::engine::Engine;
 use haldane::event::{Micros, SECOND};
 use haldane::plan::{Corrections, Plan, QualityPlan, TrustPlan, WindowKind};
+use haldane::scan::LabelCounts;
 use haldane::scan::frame::CORRECTED;
-use haldane::scan::{LabelCounts, Partial};
-use haldane::store::{Every, RowFilter, Store, StoreWriter};
-use haldane::summary::Spill;
 
-use crate::replay_laws::{Trace, assert_same, judged, run_of, run_with_crashes, said};
+use crate::replay_laws::{
+    Trace, WINDOWS, assert_same, judged, run_of, run_spilled, run_with_crashes, said, told_and_stored,
+};
 use crate::store::haldane;
 use crate::world::{self, Event, Rng};
-
-const WINDOWS: [WindowKind; 3] = [
-    WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND },
-    WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND },
-    WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND },
-];
 
 /// How far windows are trusted depends on how many outcomes came when, so nothing is said of it.
 fn plan(window: WindowKind, corrections: Corrections) -> Arc<Plan> {
@@ -111,15 +104,7 @@ fn crashes_repeated_partials_and_a_full_memory_change_nothing() {
             let (apart, _) = judged(&plan, &said(&plan, &log, 4), true, seed);
             assert_same(&whole, &apart, &format!("{window:?}, seed {seed}: stages apart"));
         }
-        let folder = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Spill> = Arc::new(Disk::open(folder.path()).unwrap());
-        let mut engine = Engine::new(Arc::clone(&plan), 4).bounded(1, disk);
-        let mut trace = Trace::default();
-        world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
-            trace.take(effects);
-            true
-        });
-        assert_same(&whole, &trace, &format!("{window:?}: spilled"));
+        assert_same(&whole, &run_spilled(&plan, &streams), &format!("{window:?}: spilled"));
     }
 }
 
@@ -127,26 +112,7 @@ fn crashes_repeated_partials_and_a_full_memory_change_nothing() {
 fn a_store_gives_corrected_labels_back() {
     let plan = plan(WINDOWS[0], Corrections::Last);
     let (_, log) = logs(3);
-    let streams = world::streams(&log, 2);
-    let folder = tempfile::tempdir().unwrap();
-    let every = Every { span: Micros::MAX, rows: usize::MAX };
-    let mut writer = StoreWriter::open(folder.path().to_str().unwrap(), &plan, every).unwrap();
-    let mut engine = Engine::new(Arc::clone(&plan), 2).keeping_panes(true);
-    let mut told = Vec::new();
-    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
-        writer.take(&effects);
-        told.extend(effects.panes.iter().filter(|pane| pane.part == CORRECTED).map(|pane| pane.open(&plan)));
-        true
-    });
-    writer.flush().unwrap();
-    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
-    let all = RowFilter::default();
-    let days = store.pane_days(&plan, &all).unwrap().map(Result::unwrap);
-    let mut stored: Vec<Partial> =
-        days.flat_map(|day| day.panes).filter(|pane| pane.body.part() == CORRECTED).collect();
-    for all in [&mut told, &mut stored] {
-        all.sort_by_key(|one| (one.pane, one.lane, one.group.clone()));
-    }
+    let (told, stored) = told_and_stored(&plan, &log, |partial| partial.body.part() == CORRECTED);
     assert!(told.len() > 50 && told == stored, "{} told, {} stored", told.len(), stored.len());
 }
 

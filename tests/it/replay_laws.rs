@@ -11,6 +11,7 @@ use haldane::judge::{Judge, WindowRow};
 use haldane::plan::{Plan, WallClock, WindowKind};
 use haldane::scan::frame::Frame;
 use haldane::scan::{Checkpoint, Partial, Scan, Tick};
+use haldane::store::{Every, RowFilter, Store, StoreWriter};
 use haldane::summary::Spill;
 
 use crate::world::{self, Rng};
@@ -103,6 +104,53 @@ fn batches_partitions_and_interleaving_do_not_matter() {
             }
         }
     }
+}
+
+/// Windows of each kind: side by side, overlapping, and as long as they must be.
+pub(crate) const WINDOWS: [WindowKind; 3] = [
+    WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND },
+    WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND },
+    WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND },
+];
+
+/// The same of an engine that has no memory, and puts on disk all that may wait.
+pub(crate) fn run_spilled(plan: &Arc<Plan>, streams: &BTreeMap<(u16, u32), Vec<&world::Event>>) -> Trace {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Spill> = Arc::new(Disk::open(folder.path()).unwrap());
+    let mut engine = Engine::new(Arc::clone(plan), 4).bounded(1, disk);
+    let mut trace = Trace::default();
+    world::feed(&mut engine, streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
+        trace.take(effects);
+        true
+    });
+    trace
+}
+
+/// Those partials of a log that are looked for: as the engine tells them, and as a store gives them back.
+pub(crate) fn told_and_stored(
+    plan: &Arc<Plan>,
+    log: &[world::Event],
+    looked_for: impl Fn(&Partial) -> bool,
+) -> (Vec<Partial>, Vec<Partial>) {
+    let streams = world::streams(log, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let every = Every { span: Micros::MAX, rows: usize::MAX };
+    let mut writer = StoreWriter::open(folder.path().to_str().unwrap(), plan, every).unwrap();
+    let mut engine = Engine::new(Arc::clone(plan), 2).keeping_panes(true);
+    let mut told = Vec::new();
+    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
+        writer.take(&effects);
+        told.extend(effects.panes.iter().map(|pane| pane.open(plan)).filter(&looked_for));
+        true
+    });
+    writer.flush().unwrap();
+    let (store, all) = (Store::open(folder.path().to_str().unwrap()).unwrap(), RowFilter::default());
+    let days = store.pane_days(plan, &all).unwrap().map(Result::unwrap);
+    let mut stored: Vec<Partial> = days.flat_map(|day| day.panes).filter(&looked_for).collect();
+    for all in [&mut told, &mut stored] {
+        all.sort_by_key(|one| (one.pane, one.lane, one.body.part(), one.group.clone()));
+    }
+    (told, stored)
 }
 
 pub(crate) fn assert_same(left: &Trace, right: &Trace, how: &str) {

@@ -6,26 +6,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use haldane::config;
-use haldane::disk::Disk;
 use haldane::engine::{Effects, Engine};
 use haldane::event::{Micros, SECOND};
 use haldane::metric::row::WindowRow;
 use haldane::plan::{Plan, ShadowPlan, Signal, TrustPlan, WindowKind};
-use haldane::scan::Partial;
-use haldane::store::{Every, RowFilter, Store, StoreWriter};
-use haldane::summary::Spill;
 
 use crate::columns::replayed;
-use crate::replay_laws::{Trace, assert_same, judged, run_of, run_with_crashes, said};
+use crate::replay_laws::{
+    Trace, WINDOWS, assert_same, judged, run_of, run_spilled, run_with_crashes, said, told_and_stored,
+};
 use crate::world::{self, Event, Rng};
 
 const WAIT: Micros = 15 * SECOND;
-const WINDOWS: [WindowKind; 3] = [
-    WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND },
-    WindowKind::Sliding { size: 60 * SECOND, slide: 20 * SECOND },
-    WindowKind::AtLeast { n_min: 60, size_max: 120 * SECOND },
-];
-
 fn plan(window: WindowKind, pending_max: usize) -> Arc<Plan> {
     let mut plan = world::plan(window);
     plan.policy.trust = TrustPlan::off();
@@ -117,16 +109,7 @@ fn stages_apart_several_lanes_and_a_full_memory_change_nothing() {
         let (apart, _) = judged(&plan, &said(&plan, &log, 4), true, seed);
         assert_same(&whole, &apart, &format!("seed {seed}: stages apart"));
     }
-    let folder = tempfile::tempdir().unwrap();
-    let disk: Arc<dyn Spill> = Arc::new(Disk::open(folder.path()).unwrap());
-    let mut engine = Engine::new(Arc::clone(&plan), 4).bounded(1, disk);
-    let mut trace = Trace::default();
-    let streams = world::streams(&log, 4);
-    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
-        trace.take(effects);
-        true
-    });
-    assert_same(&whole, &trace, "spilled");
+    assert_same(&whole, &run_spilled(&plan, &world::streams(&log, 4)), "spilled");
 }
 
 /// The pairs of a log by their definition: answers by time, each with the other version's before it within the wait.
@@ -182,25 +165,7 @@ fn what_is_counted_is_what_the_definition_says() {
 #[test]
 fn a_store_gives_pairs_back() {
     let (plan, log) = (plan(WINDOWS[0], 100_000), log(3, 1_500));
-    let streams = world::streams(&log, 2);
-    let folder = tempfile::tempdir().unwrap();
-    let every = Every { span: Micros::MAX, rows: usize::MAX };
-    let mut writer = StoreWriter::open(folder.path().to_str().unwrap(), &plan, every).unwrap();
-    let mut engine = Engine::new(Arc::clone(&plan), 2).keeping_panes(true);
-    let mut told = Vec::new();
-    world::feed(&mut engine, &streams, &BTreeMap::new(), (50, &mut Rng::new(3)), |_, effects| {
-        writer.take(&effects);
-        told.extend(effects.panes.iter().map(|pane| pane.open(&plan)).filter(|pane| pane.body.is_of_pairs()));
-        true
-    });
-    writer.flush().unwrap();
-    let store = Store::open(folder.path().to_str().unwrap()).unwrap();
-    let all = RowFilter::default();
-    let days = store.pane_days(&plan, &all).unwrap().map(Result::unwrap);
-    let mut stored: Vec<Partial> = days.flat_map(|day| day.panes).filter(|pane| pane.body.is_of_pairs()).collect();
-    for all in [&mut told, &mut stored] {
-        all.sort_by_key(|one| (one.pane, one.lane, one.body.part(), one.group.clone()));
-    }
+    let (told, stored) = told_and_stored(&plan, &log, |partial| partial.body.is_of_pairs());
     assert!(told.len() > 50 && told == stored, "{} told, {} stored", told.len(), stored.len());
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Answer {
 
 /// The answers of a batch.
 pub(crate) struct Answers<'a> {
-    batch: &'a EventBatch,
+    pub(crate) batch: &'a EventBatch,
     quality: Option<&'a QualityPlan>,
     scores: Option<&'a Float64Array>,
     classes: PerEntry<'a, u64>,
@@ -84,8 +84,7 @@ impl<'a> Answers<'a> {
             ResponseClass::Rejected | ResponseClass::Other => Answer::Given { score: None, class: None },
             ResponseClass::Success => {
                 let has_classes = self.quality.is_none_or(|quality| quality.task != Task::Regression);
-                let scored = self.scores.is_some() || self.quality.is_some();
-                let score = self.score(row).filter(|_| scored);
+                let score = self.score(row).filter(|_| self.scores.is_some());
                 Answer::Given { score, class: self.class(row).filter(|_| has_classes) }
             }
         }
@@ -96,7 +95,7 @@ impl Answer {
     /// Counts how it differs from the baseline version's answer to the same request.
     pub(crate) fn compare(self, baseline: Self, tolerance: Option<f64>, pairs: &mut Pairs) {
         pairs.paired += 1;
-        let (mine, theirs) = match (self, baseline) {
+        let (scores, classes) = match (self, baseline) {
             (Self::Given { score, class }, Self::Given { score: their_score, class: their_class }) => {
                 (score.zip(their_score), class.zip(their_class))
             }
@@ -104,11 +103,10 @@ impl Answer {
             (Self::Failed, _) => return pairs.failed += 1,
             (_, Self::Failed) => return pairs.failed_baseline += 1,
         };
-        let (scores, classes) = (mine, theirs);
-        if let Some((score, baseline)) = scores {
-            pairs.score(score, baseline);
-        }
-        let apart = scores.zip(tolerance).map(|((score, baseline), tolerance)| (score - baseline).abs() > tolerance);
+        // Two infinite scores are not apart by a number.
+        let difference = scores.map(|(score, baseline)| score - baseline).filter(|difference| !difference.is_nan());
+        difference.iter().for_each(|&difference| pairs.score(difference));
+        let apart = difference.zip(tolerance).map(|(difference, tolerance)| difference.abs() > tolerance);
         let other = classes.map(|(class, baseline)| class != baseline);
         if apart.is_some() || other.is_some() {
             pairs.compared += 1;
@@ -118,18 +116,20 @@ impl Answer {
 
     /// What it costs when this is true; `None` where no answer came.
     pub(crate) fn loss(self, task: Task, truth: Truth) -> Option<PairedLoss> {
-        let Self::Given { score: Some(score), class } = self else { return None };
-        Some(match task {
+        let Self::Given { score, class } = self else { return None };
+        let of_class = |wrong: bool| PairedLoss { loss: f64::from(u8::from(wrong)), wrong };
+        match task {
             Task::Binary => {
-                let error = score - truth.value;
-                PairedLoss { loss: (error * error).min(1.0), wrong: class != Some(u64::from(truth.value > 0.5)) }
+                let of_class = of_class(class? != u64::from(truth.value > 0.5));
+                let squared = score.map(|score| (score - truth.value) * (score - truth.value));
+                Some(squared.map_or(of_class, |squared| PairedLoss { loss: squared.min(1.0), ..of_class }))
             }
-            Task::Multiclass => {
-                let wrong = class != Some(truth.class);
-                PairedLoss { loss: f64::from(u8::from(wrong)), wrong }
+            Task::Multiclass => Some(of_class(class? != truth.class)),
+            Task::Regression => {
+                let error = score.map(|score| (score - truth.value).abs()).filter(|error| !error.is_nan());
+                error.map(|loss| PairedLoss { loss, wrong: false })
             }
-            Task::Regression => PairedLoss { loss: (score - truth.value).abs(), wrong: false },
-        })
+        }
     }
 }
 

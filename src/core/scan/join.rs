@@ -123,11 +123,11 @@ pub(crate) fn id_of_answer(request: u64, version: u8) -> u64 {
     request & !VERSION_BITS | u64::from(version)
 }
 
-/// A label that waits, and whether a prediction has had it already.
+/// A label that waits, and the event time of the last answer that has had it already, if any has.
 #[derive(Debug, Clone, Copy)]
 struct WaitingLabel {
     label: ArrivedLabel,
-    taken: bool,
+    taken_at: Option<Micros>,
 }
 
 /// The two sides that wait for each other, each bounded.
@@ -135,9 +135,9 @@ struct WaitingLabel {
 pub(crate) struct Join {
     stubs: Stubs,
     labels: ById<WaitingLabel>,
-    /// Whether several versions may answer a request: a label then is that of all their answers, and ids of predictions
-    /// are those of [`id_of_answer`].
-    by_version: bool,
+    /// Where several versions may answer a request: how much later than the one the other may. A label then is that of
+    /// all their answers, and ids of predictions are those of [`id_of_answer`].
+    by_version: Option<Micros>,
     /// Where the last label of a prediction counts, those that wait beside another one. Which of them are in time is
     /// known once their prediction has come.
     further: BTreeMap<u64, Vec<ArrivedLabel>>,
@@ -153,13 +153,13 @@ pub(crate) struct Join {
 impl Join {
     pub(crate) fn new(n_max: usize, skew_max: Micros, corrections: Corrections) -> Self {
         let (stubs, labels, further) = (Stubs::default(), ById::default(), BTreeMap::new());
-        let (by_version, limit) = (false, u64::MAX);
+        let (by_version, limit) = (None, u64::MAX);
         Self { stubs, labels, by_version, further, n_further: 0, corrections, limit, n_max, skew_max }
     }
 
-    /// The same where several versions may answer a request.
-    pub(crate) fn by_version(self) -> Self {
-        Self { by_version: true, ..self }
+    /// The same where several versions may answer a request, each by so much later than the other.
+    pub(crate) fn by_version(self, wait: Micros) -> Self {
+        Self { by_version: Some(wait), ..self }
     }
 
     fn is_early(&self, stub: &Stub, label: &ArrivedLabel) -> bool {
@@ -181,7 +181,7 @@ impl Join {
         if self.stubs.len() >= self.n_max {
             return FoundLabel::NoRoom;
         }
-        let found = match self.take_waiting(id) {
+        let found = match self.take_waiting(id, stub.event_time) {
             None => FoundLabel::Nothing,
             Some(label) if self.is_early(&stub, &label) => FoundLabel::Early,
             Some(label) => FoundLabel::Label(label),
@@ -191,12 +191,12 @@ impl Join {
     }
 
     /// The label that waits for a prediction; another version's answer may need it, too.
-    fn take_waiting(&mut self, id: u64) -> Option<ArrivedLabel> {
-        if !self.by_version {
+    fn take_waiting(&mut self, id: u64, time: Micros) -> Option<ArrivedLabel> {
+        if self.by_version.is_none() {
             return self.labels.remove(&id).map(|waiting| waiting.label);
         }
         let waiting = self.labels.get_mut(&id_of_answer(id, 0))?;
-        waiting.taken = true;
+        waiting.taken_at = waiting.taken_at.max(Some(time));
         Some(waiting.label)
     }
 
@@ -209,7 +209,7 @@ impl Join {
 
     /// Takes a label of a prediction.
     pub(crate) fn label(&mut self, id: u64, label: ArrivedLabel) -> Match {
-        self.answer(id, label).unwrap_or_else(|| self.wait(id, label, false))
+        self.answer(id, label).unwrap_or_else(|| self.wait(id, label, None))
     }
 
     /// Takes a label of all answers to a request by so many versions, each of which is `joined`; returns what became of
@@ -221,19 +221,18 @@ impl Join {
         label: ArrivedLabel,
         mut joined: impl FnMut(u64, Stub),
     ) -> Option<Match> {
-        let mut known = None;
+        let (mut taken_at, mut fate) = (None, None);
         for id in (0..versions).map(|version| id_of_answer(request, version)) {
             match self.answer(id, label) {
                 Some(Match::Joined(stub)) => {
+                    taken_at = taken_at.max(Some(stub.event_time));
                     joined(id, stub);
-                    known = Some(None);
                 }
-                Some(other) => known = known.or(Some(Some(other))),
-                None => {}
+                other => fate = fate.or(other),
             }
         }
-        let waits = self.wait(id_of_answer(request, 0), label, known.is_some());
-        known.unwrap_or(Some(waits))
+        let waits = self.wait(id_of_answer(request, 0), label, taken_at);
+        taken_at.is_none().then(|| fate.unwrap_or(waits))
     }
 
     /// What a label is to a prediction that waits for it; `None` where none does.
@@ -251,13 +250,13 @@ impl Join {
     }
 
     /// Lets a label wait for its prediction.
-    fn wait(&mut self, id: u64, label: ArrivedLabel, taken: bool) -> Match {
+    fn wait(&mut self, id: u64, label: ArrivedLabel, taken_at: Option<Micros>) -> Match {
         if id > self.limit {
             return Match::Refused;
         }
         match self.labels.entry(id) {
             Entry::Vacant(place) if !self.further.contains_key(&id) => {
-                place.insert(WaitingLabel { label, taken });
+                place.insert(WaitingLabel { label, taken_at });
             }
             Entry::Occupied(_) if self.corrections == Corrections::First => return Match::Duplicate,
             _ => {
@@ -275,20 +274,20 @@ impl Join {
         while self.n_waiting() > n_max {
             self.limit /= 2;
             let limit = self.limit;
-            gone += self.retain(|id, _| id <= limit);
+            gone += self.retain(|id, _, _| id <= limit);
         }
         gone
     }
 
     /// Lets go of labels that wait; returns how many of them no prediction has had.
-    fn retain(&mut self, stays: impl Fn(u64, &ArrivedLabel) -> bool) -> u64 {
+    fn retain(&mut self, stays: impl Fn(u64, &ArrivedLabel, Option<Micros>) -> bool) -> u64 {
         let (n_further, mut gone) = (self.n_further, 0);
-        self.labels.retain(|id, WaitingLabel { label, taken }| {
-            let stays = stays(*id, label);
-            gone += usize::from(!stays && !*taken);
+        self.labels.retain(|id, WaitingLabel { label, taken_at }| {
+            let stays = stays(*id, label, *taken_at);
+            gone += usize::from(!stays && taken_at.is_none());
             stays
         });
-        self.retain_further(stays);
+        self.retain_further(|id, label| stays(id, label, None));
         (gone + n_further - self.n_further) as u64
     }
 
@@ -340,8 +339,12 @@ impl Join {
     /// Forgets labels whose prediction cannot come any more, none being from before this time, which may make room for
     /// others; returns how many.
     pub(crate) fn forget_labels(&mut self, before: Micros) -> u64 {
-        let before = before.saturating_sub(self.skew_max);
-        let gone = self.retain(|_, label| label.broker_time >= before);
+        let (skew_max, wait) = (self.skew_max, self.by_version.unwrap_or_default());
+        let needed_until = |label: &ArrivedLabel, taken_at: Option<Micros>| match taken_at {
+            Some(time) => time.saturating_add(wait),
+            None => label.broker_time.saturating_add(skew_max),
+        };
+        let gone = self.retain(|_, label, taken_at| needed_until(label, taken_at) >= before);
         if self.labels.len() <= self.labels.capacity() / 4 {
             self.limit = self.limit.saturating_mul(2);
             self.labels.shrink_to_fit();
@@ -432,27 +435,26 @@ mod tests {
 
     #[test]
     fn of_several_versions_each_gets_the_label_of_its_request_whatever_comes_first() {
-        let request = 0x7700;
-        for label_comes in 0..3 {
-            let mut join = Join::new(10, 0, Corrections::First).by_version();
-            let mut labelled = Vec::new();
-            let mut told = None;
-            for step in 0..3_u8 {
-                if i32::from(step) == label_comes {
-                    told = join.label_all(request + 5, 2, label(20), |id, _| labelled.push(id));
-                } else {
-                    let version = u8::from(!labelled.is_empty() || step > 1 || (step == 1 && label_comes != 0));
-                    let id = id_of_answer(request, version);
-                    if let FoundLabel::Label(_) = predict(&mut join, 0, id, stub(10)) {
-                        labelled.push(id);
-                    }
+        let (request, answers) = (0x7700, [id_of_answer(0x7700, 0), id_of_answer(0x7700, 1)]);
+        for label_comes in 0..=2 {
+            let mut join = Join::new(10, 0, Corrections::First).by_version(5);
+            let (mut labelled, mut fate) = (Vec::new(), None);
+            for step in 0..=2 {
+                if step == label_comes {
+                    fate = join.label_all(request + 5, 2, label(20), |id, _| labelled.push(id));
+                }
+                if let Some(&id) = answers.get(step)
+                    && predict(&mut join, 0, id, stub(10)) == FoundLabel::Label(label(20))
+                {
+                    labelled.push(id);
                 }
             }
             labelled.sort_unstable();
-            assert_eq!(labelled, [request, request + 1], "the label comes at step {label_comes}");
-            assert_eq!(told, (label_comes == 0).then_some(Match::Waiting));
+            assert_eq!(labelled, answers, "the label comes before step {label_comes}");
+            assert_eq!(fate, (label_comes == 0).then_some(Match::Waiting));
             assert_eq!(join.label_all(request, 2, label(21), |_, _| panic!("joined twice")), Some(Match::Duplicate));
-            assert_eq!(join.forget_labels(30), 0, "it was taken");
+            assert_eq!((join.n_waiting(), join.forget_labels(15), join.n_waiting()), (1, 0, 1), "a third may answer");
+            assert_eq!((join.forget_labels(16), join.n_waiting()), (0, 0), "its time is over, and it was taken");
         }
     }
 

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 
 use crate::batch::{EventBatch, TextArray};
 use crate::event::Micros;
-use crate::plan::{Corrections, Plan, QualityPlan, Task};
+use crate::plan::{Corrections, Plan, QualityPlan, ShadowPlan, Task};
 use crate::scan::answer::{Answers, Truth};
 use crate::scan::assign::CellRows;
 use crate::scan::classes::ClassNames;
@@ -108,14 +108,14 @@ impl Labels {
         clippy::cast_precision_loss,
         reason = "0 < sample <= 1"
     )]
-    pub(crate) fn new(quality: &QualityPlan, skew_max: Micros, several_answer: bool) -> Self {
+    pub(crate) fn new(quality: &QualityPlan, skew_max: Micros, shadow: Option<ShadowPlan>) -> Self {
         // All answers to a request have ids that differ in the last bits only.
         let id_limit = (quality.sample * u64::MAX as f64) as u64 | VERSIONS_MAX as u64;
         let join = Join::new(quality.pending_max, skew_max, quality.corrections);
         Self {
             panes: BTreeMap::new(),
             counts: LabelCounts::default(),
-            join: if several_answer { join.by_version() } else { join },
+            join: if let Some(shadow) = shadow { join.by_version(shadow.wait) } else { join },
             groups: BTreeSet::new(),
             in_time_upto: Micros::MIN,
             closed_upto: Micros::MIN,
@@ -123,7 +123,7 @@ impl Labels {
             id_limit,
             waiting_max: quality.pending_max,
             classes: Arc::default(),
-            versions: several_answer.then(Vec::new),
+            versions: shadow.map(|_| Vec::new()),
         }
     }
 
@@ -155,8 +155,8 @@ impl Labels {
     }
 
     /// Takes the answered predictions of one cell: those that carry a label count at once, the others wait for theirs.
-    pub(crate) fn predict(&mut self, plan: &Plan, batch: &EventBatch, cell: &CellRows, labels_follow: bool) {
-        let answers = Answers::of(plan, batch);
+    pub(crate) fn predict(&mut self, plan: &Plan, answers: &Answers<'_>, cell: &CellRows, labels_follow: bool) {
+        let batch = answers.batch;
         let id_limit = self.id_limit;
         let (several, version) = (self.versions.is_some(), self.number_of(&cell.key));
         let pane = self.panes.entry(cell.pane).or_insert_with(|| QualityPane::new(id_limit));
@@ -206,7 +206,9 @@ impl Labels {
             FoundLabel::NoRoom => self.counts.refused += 1,
         }
         if found != FoundLabel::NoRoom {
-            self.join.take_further(id).into_iter().for_each(|label| self.label(plan, id, label));
+            for label in self.join.take_further(id) {
+                self.label(plan, id, label);
+            }
         }
         let room = quality.pending_of_pane(&plan.time).max(quality.pending_max / BURST_PARTS);
         if self.join.n_of(number) <= room { limit } else { self.sample(start, number, room) }
@@ -240,33 +242,36 @@ impl Labels {
         self.followed.insert(start, self.join.n_of(number));
     }
 
-    /// Takes one outcome.
-    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) {
+    /// Takes one outcome; returns the event time of the last answer that it is the label of, if any is there.
+    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) -> Option<Micros> {
         if id > self.id_limit {
-            return;
+            return None;
         }
-        let mut joined = Vec::new();
         let fate = match &self.versions {
-            None => match self.join.label(id, label) {
-                Match::Joined(stub) => {
-                    joined.push((id, stub));
-                    None
-                }
-                other => Some(other),
-            },
+            None => self.join.label(id, label),
             Some(versions) => {
                 let versions = u8::try_from(versions.len()).expect("versions are bounded");
-                self.join.label_all(id, versions, label, |id, stub| joined.push((id, stub)))
+                let mut joined = Vec::new();
+                let fate = self.join.label_all(id, versions, label, |id, stub| joined.push((id, stub)));
+                joined.iter().for_each(|&(id, stub)| self.count(plan, Some(id), stub, label));
+                let Some(fate) = fate else {
+                    self.counts.refused += self.join.bound_labels(self.waiting_max);
+                    return joined.iter().map(|(_, stub)| stub.event_time).max();
+                };
+                fate
             }
         };
-        joined.into_iter().for_each(|(id, stub)| self.count(plan, Some(id), stub, label));
         match fate {
-            None | Some(Match::Joined(_) | Match::Waiting) => {}
-            Some(Match::Duplicate) => self.counts.duplicates += 1,
-            Some(Match::Early) => self.counts.early += 1,
-            Some(Match::Refused) => self.counts.refused += 1,
+            Match::Joined(stub) => {
+                self.count(plan, Some(id), stub, label);
+                return Some(stub.event_time);
+            }
+            Match::Waiting => self.counts.refused += self.join.bound_labels(self.waiting_max),
+            Match::Duplicate => self.counts.duplicates += 1,
+            Match::Early => self.counts.early += 1,
+            Match::Refused => self.counts.refused += 1,
         }
-        self.counts.refused += self.join.bound_labels(self.waiting_max);
+        None
     }
 
     /// Counts a labelled prediction. One of those that are followed up, whose id is given, counts for good only once no

@@ -8,12 +8,12 @@
 //! hashes, so these are a random sample. Those that come late or fail, which is not at random, are never the ones that
 //! go.
 //!
-//! **State**: 64 bytes an answer until its pane and its time are over, and 72 a pair that waits for its label.
+//! **State**: 104 bytes an answer until its pane and its time are over, and 112 a pair that waits for its label, with a
+//! place in a map for each request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::batch::EventBatch;
 use crate::event::Micros;
 use crate::plan::{Plan, ShadowPlan};
 use crate::scan::answer::{Answer, Answers, Truth};
@@ -52,6 +52,7 @@ struct OpenPane {
 /// The pairs of one lane.
 #[derive(Debug)]
 pub(crate) struct Pairing {
+    shadow: ShadowPlan,
     open: BTreeMap<Micros, OpenPane>,
     /// Answers of panes that are complete, by request.
     alone: BTreeMap<u64, Vec<OneAnswer>>,
@@ -62,10 +63,20 @@ pub(crate) struct Pairing {
     labels: AwaitedLabels,
 }
 
+/// A place in the map of requests, whose nodes are two thirds full on average.
+const PLACE_BYTES: usize = 3 * size_of::<(u64, Vec<OneAnswer>)>() / 2;
+
 /// How far back answers are needed for those of a pane: one that stays alone in it came one wait before; whom it was
 /// paired with, two; and whether that was the first answer of its version, three.
 pub(crate) fn reach(plan: &Plan) -> Micros {
     plan.shadow.map_or(0, |shadow| shadow.wait.saturating_mul(3))
+}
+
+impl ShadowPlan {
+    /// The pane in which the time is over that the other version has after an answer.
+    fn ends_in(self, plan: &Plan, answered_at: Micros) -> Micros {
+        plan.time.pane_of(answered_at.saturating_add(self.wait))
+    }
 }
 
 /// What is counted of a pane while it is completed.
@@ -92,8 +103,9 @@ impl Cell for Pairs {
 }
 
 impl Pairing {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(shadow: ShadowPlan) -> Self {
         Self {
+            shadow,
             open: BTreeMap::new(),
             alone: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -103,8 +115,8 @@ impl Pairing {
     }
 
     /// Takes the answers of one cell.
-    pub(crate) fn take(&mut self, plan: &Plan, shadow: ShadowPlan, batch: &EventBatch, cell: &CellRows) {
-        let answers = Answers::of(plan, batch);
+    pub(crate) fn take(&mut self, answers: &Answers<'_>, cell: &CellRows) {
+        let batch = answers.batch;
         let group = Arc::new(cell.key.clone());
         let pane = self.open.entry(cell.pane).or_insert(OpenPane { answers: Vec::new(), limit: u64::MAX });
         for &row in &cell.rows {
@@ -121,16 +133,16 @@ impl Pairing {
                 is_repeated: false,
             });
         }
-        while pane.answers.len() > shadow.pending_max {
+        while pane.answers.len() > self.shadow.pending_max {
             pane.limit /= 2;
             let limit = pane.limit;
             pane.answers.retain(|answer| answer.id <= limit);
         }
     }
 
-    /// Takes one outcome.
-    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) {
-        self.labels.label(plan, id, label);
+    /// Takes one outcome; `answered_at` is when the last answer came that it is the label of, where that is known.
+    pub(crate) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel, answered_at: Option<Micros>) {
+        self.labels.label(plan, id, label, answered_at);
     }
 
     /// The first pane that a restart must read as a whole: one that is not complete, or whose pairs wait for labels.
@@ -139,17 +151,11 @@ impl Pairing {
     }
 
     /// Takes out what is complete; `predictions` and `outcomes` are the watermarks of the streams.
-    pub(crate) fn seal(
-        &mut self,
-        plan: &Plan,
-        shadow: ShadowPlan,
-        predictions: Micros,
-        outcomes: Micros,
-    ) -> Vec<OfGroup> {
+    pub(crate) fn seal(&mut self, plan: &Plan, predictions: Micros, outcomes: Micros) -> Vec<OfGroup> {
         let mut complete = Vec::new();
         let next = |one: &Self| one.open.keys().chain(one.ends.keys()).min().copied();
         while let Some(start) = next(self).filter(|&start| plan.time.pane_end(start) <= predictions) {
-            let counts = self.complete(plan, shadow, start);
+            let counts = self.complete(plan, start);
             let part = |(group, pairs)| (start, group, Inputs::NONE, PaneContent::Pairs(pairs));
             complete.extend(counts.into_cells().map(part));
         }
@@ -161,36 +167,31 @@ impl Pairing {
     }
 
     /// Pairs the answers of a pane, the first that is not complete.
-    fn complete(&mut self, plan: &Plan, shadow: ShadowPlan, start: Micros) -> Groups<Pairs> {
+    fn complete(&mut self, plan: &Plan, start: Micros) -> Groups<Pairs> {
         let mut counts = PaneCounts { plan, groups: Groups::new() };
         let mut followed = Vec::new();
         if let Some(OpenPane { mut answers, limit }) = self.open.remove(&start) {
             self.limits.insert(start, limit);
             answers.sort_by_key(|answer| (answer.time, answer.place));
             for answer in answers {
-                self.pair(plan, shadow, answer, &mut counts, &mut followed);
+                self.pair(answer, &mut counts, &mut followed);
             }
         }
         self.labels.follow(plan, start, followed);
         for id in self.ends.remove(&start).unwrap_or_default() {
-            self.give_up(plan, shadow, id, start, &mut counts);
+            self.give_up(id, start, &mut counts);
         }
-        let kept_from = plan.time.pane_of(start.saturating_sub(2 * shadow.wait));
+        let kept_from = plan.time.pane_of(start.saturating_sub(2 * self.shadow.wait));
         self.limits = self.limits.split_off(&kept_from);
         counts.groups
     }
 
     /// Looks for the other answers to a request among those before.
-    fn pair(
-        &mut self,
-        plan: &Plan,
-        shadow: ShadowPlan,
-        mut answer: OneAnswer,
-        counts: &mut PaneCounts<'_>,
-        followed: &mut Vec<AnswerPair>,
-    ) {
+    fn pair(&mut self, mut answer: OneAnswer, counts: &mut PaneCounts<'_>, followed: &mut Vec<AnswerPair>) {
+        let (plan, shadow) = (counts.plan, self.shadow);
         let baseline = &plan.policy.baseline_version;
-        let others = self.alone.entry(answer.id).or_default();
+        // Most requests have two answers.
+        let others = self.alone.entry(answer.id).or_insert_with(|| Vec::with_capacity(2));
         let in_time = |other: &&mut OneAnswer| other.time.saturating_add(shadow.wait) >= answer.time;
         let of_model = others.iter_mut().filter(in_time).filter(|other| other.group.model == answer.group.model);
         let mut of_model: Vec<&mut OneAnswer> = of_model.collect();
@@ -215,20 +216,18 @@ impl Pairing {
                 });
             }
         }
-        let ends_in = plan.time.pane_of(answer.time.saturating_add(shadow.wait));
-        self.ends.entry(ends_in).or_default().push(answer.id);
+        self.ends.entry(shadow.ends_in(plan, answer.time)).or_default().push(answer.id);
         others.push(answer);
     }
 
     /// Lets go of answers whose time is over by the end of a pane.
-    fn give_up(&mut self, plan: &Plan, shadow: ShadowPlan, id: u64, pane: Micros, counts: &mut PaneCounts<'_>) {
+    fn give_up(&mut self, id: u64, pane: Micros, counts: &mut PaneCounts<'_>) {
         let Some(answers) = self.alone.get_mut(&id) else { return };
-        let ends_in = |answer: &OneAnswer| plan.time.pane_of(answer.time.saturating_add(shadow.wait));
-        for answer in answers
-            .extract_if(.., |answer| ends_in(answer) <= pane)
-            .filter(|answer| !answer.is_paired && !answer.is_repeated)
-        {
-            let from = plan.time.pane_of(answer.time.saturating_sub(shadow.wait));
+        let (plan, shadow) = (counts.plan, self.shadow);
+        let ends_in = |answer: &OneAnswer| shadow.ends_in(plan, answer.time);
+        let over = answers.extract_if(.., |answer| ends_in(answer) <= pane);
+        for answer in over.filter(|answer| !answer.is_paired && !answer.is_repeated) {
+            let from = plan.time.pane_of(answer.time.saturating_sub(self.shadow.wait));
             let limit = self.limits.range(from..=pane).map(|(_, &limit)| limit).min().unwrap_or(u64::MAX);
             if id <= limit {
                 counts.of(&answer.group).unpaired += 1;
@@ -236,14 +235,26 @@ impl Pairing {
         }
         if answers.is_empty() {
             self.alone.remove(&id);
+            self.labels.is_over(id);
         }
     }
 
     /// How many bytes are kept, about.
     pub(crate) fn bytes(&self) -> usize {
         let open: usize = self.open.values().map(|pane| pane.answers.capacity() * size_of::<OneAnswer>()).sum();
-        let alone = self.alone.len() * (size_of::<(u64, Vec<OneAnswer>)>() + size_of::<OneAnswer>());
+        let of_request = |answers: &Vec<OneAnswer>| answers.capacity() * size_of::<OneAnswer>() + PLACE_BYTES;
+        let alone: usize = self.alone.values().map(of_request).sum();
         let ends: usize = self.ends.values().map(|ids| ids.capacity() * size_of::<u64>()).sum();
         open + alone + ends + self.labels.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_takes_what_is_said() {
+        assert!(size_of::<OneAnswer>() <= 104, "{}", size_of::<OneAnswer>());
     }
 }

@@ -1,7 +1,8 @@
 //! Pairs of answers that wait for the truth.
 //!
-//! A pair is there once its pane is complete, and a label until no pair can come for it any more. So each meets the
-//! other whichever comes first, and the first label of a request counts.
+//! A pair is there once its pane is complete, and a label until no pair can come for it any more: where its answers are
+//! known, until the time of the others is over. So each meets the other whichever comes first, and the first label of a
+//! request counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +76,13 @@ struct LabelledPane {
     late: Counted,
 }
 
+/// A label, and the event time of the last pair that may come for it.
+#[derive(Debug, Clone, Copy)]
+struct NeededLabel {
+    label: ArrivedLabel,
+    until: Micros,
+}
+
 /// Pairs and labels that wait for each other.
 #[derive(Debug)]
 pub(super) struct AwaitedLabels {
@@ -82,7 +90,7 @@ pub(super) struct AwaitedLabels {
     /// Panes before this have sent what came in time.
     in_time_upto: Micros,
     pairs: ById<Vec<AnswerPair>>,
-    labels: ById<ArrivedLabel>,
+    labels: ById<NeededLabel>,
     /// Labels of requests with ids above this do not wait.
     limit: u64,
 }
@@ -111,23 +119,30 @@ impl AwaitedLabels {
         for pair in pairs {
             if let Some(truth) = pair.truth {
                 self.count(terms, start, false, &pair, truth);
-            } else if self.labels.get(&pair.id).copied().is_none_or(|label| !self.meet(terms, &pair, label)) {
-                self.pairs.entry(pair.id).or_default().push(pair);
+            } else if self.labels.get(&pair.id).copied().is_none_or(|known| !self.meet(terms, &pair, known.label)) {
+                // Most requests have one pair.
+                self.pairs.entry(pair.id).or_insert_with(|| Vec::with_capacity(1)).push(pair);
             }
         }
     }
 
-    /// Takes one outcome.
-    pub(super) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel) {
+    /// Takes one outcome; `answered_at` is when the last answer came that it is the label of, where that is known.
+    pub(super) fn label(&mut self, plan: &Plan, id: u64, label: ArrivedLabel, answered_at: Option<Micros>) {
         let Some(terms) = Terms::of(plan) else { return };
+        let mut answered_at = answered_at;
         if let Some(mut pairs) = self.pairs.remove(&id) {
+            answered_at = pairs.iter().map(|pair| pair.time).max().max(answered_at);
             pairs.retain(|pair| !self.meet(terms, pair, label));
             if !pairs.is_empty() {
                 self.pairs.insert(id, pairs);
             }
         }
         if id <= self.limit {
-            self.labels.entry(id).or_insert(label);
+            let until = match answered_at {
+                Some(time) => time.saturating_add(terms.shadow.wait),
+                None => label.broker_time.saturating_add(plan.time.skew_max),
+            };
+            self.labels.entry(id).or_insert(NeededLabel { label, until });
         }
         while self.labels.len() > terms.shadow.pending_max {
             self.limit /= 2;
@@ -197,12 +212,14 @@ impl AwaitedLabels {
         }
     }
 
+    /// No pair of a request comes any more.
+    pub(super) fn is_over(&mut self, id: u64) {
+        self.labels.remove(&id);
+    }
+
     /// Forgets labels that no pair can come for any more, which may make room for others.
     pub(super) fn forget(&mut self, plan: &Plan, predictions: Micros) {
-        let pairs_end = |label: &ArrivedLabel| {
-            plan.time.pane_end(plan.time.pane_of(label.broker_time.saturating_add(plan.time.skew_max)))
-        };
-        self.labels.retain(|_, label| pairs_end(label) > predictions);
+        self.labels.retain(|_, known| plan.time.pane_end(plan.time.pane_of(known.until)) > predictions);
         if self.labels.len() <= self.labels.capacity() / 4 {
             self.limit = self.limit.saturating_mul(2);
             self.labels.shrink_to_fit();
@@ -214,7 +231,7 @@ impl AwaitedLabels {
         let pair = size_of::<(u64, Vec<AnswerPair>)>() + size_of::<AnswerPair>() + size_of::<u64>();
         let counted = |counted: &Counted| counted.groups.iter().map(|(_, losses)| losses.bytes()).sum::<usize>();
         let panes = self.panes.values().map(|pane| counted(&pane.in_time) + counted(&pane.late));
-        self.pairs.len() * pair + self.labels.capacity() * size_of::<(u64, ArrivedLabel)>() + panes.sum::<usize>()
+        self.pairs.len() * pair + self.labels.capacity() * size_of::<(u64, NeededLabel)>() + panes.sum::<usize>()
     }
 }
 
@@ -222,5 +239,66 @@ impl Counted {
     fn send(self, start: Micros, content: impl Fn(PairLosses) -> PaneContent, complete: &mut Vec<OfGroup>) {
         let Self { groups, inputs } = self;
         complete.extend(groups.into_cells().map(|(group, losses)| (start, group, inputs, content(losses))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SECOND;
+    use crate::plan::{Corrections, Task, TimePlan};
+
+    fn plan() -> Plan {
+        let plan = crate::verdict::rollout::tests::plan("AUTO", crate::plan::RolloutPlan::default());
+        let quality = QualityPlan {
+            task: Task::Binary,
+            width_bins: vec![10],
+            score_edges: crate::baseline::cut::equal_width(0.0, 1.0, 20).edges,
+            threshold: 0.5,
+            wait: 10 * SECOND,
+            horizon: 3600 * SECOND,
+            pending_max: 1_000,
+            sample: 1.0,
+            corrections: Corrections::First,
+        };
+        let shadow =
+            ShadowPlan { share: 1.0, wait: SECOND, tolerance: None, disagreement: 0.05, margin: 1.05, pending_max: 4 };
+        let time = TimePlan { pane: 10 * SECOND, skew_max: 3600 * SECOND, ..plan.time.clone() };
+        Plan { quality: Some(quality), shadow: Some(shadow), time, ..plan }
+    }
+
+    fn label(broker_time: Micros) -> ArrivedLabel {
+        ArrivedLabel { broker_time, event_time: broker_time, watermark: broker_time, value: 1.0, class: 0, offset: 0 }
+    }
+
+    /// Clocks may differ by an hour, and labels would be kept for as long: there is no room for so many.
+    #[test]
+    fn a_label_waits_no_longer_than_an_answer_may_come_once_one_has() {
+        let (plan, mut labels) = (plan(), AwaitedLabels::new());
+        for id in 0..4 {
+            labels.label(&plan, id, label(0), Some(0));
+        }
+        labels.label(&plan, 7, label(0), None);
+        assert!(labels.labels.len() <= 4 && labels.limit < u64::MAX, "the fifth has no room");
+        let mut labels = AwaitedLabels::new();
+        for n in 0..100 {
+            let now = Micros::try_from(n).expect("few") * plan.time.pane;
+            labels.label(&plan, 1_000 + n, label(now), Some(now));
+            labels.forget(&plan, now);
+        }
+        assert_eq!(labels.limit, u64::MAX, "there was room all the time");
+        labels.label(&plan, 1, label(0), None);
+        labels.forget(&plan, plan.time.skew_max - plan.time.pane);
+        assert!(labels.labels.contains_key(&1), "its answers may still come");
+        labels.is_over(1);
+        assert!(!labels.labels.contains_key(&1));
+    }
+
+    #[test]
+    fn what_is_kept_takes_what_is_said() {
+        assert!(size_of::<AnswerPair>() <= 112, "{}", size_of::<AnswerPair>());
+        // The entry of the map, its free places, and the id that leads to it.
+        let entry = (size_of::<(u64, Vec<AnswerPair>)>() + 1) * 8 / 7 + size_of::<u64>();
+        assert!(size_of::<AnswerPair>() + entry <= 160, "{}", size_of::<AnswerPair>() + entry);
     }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::batch::EventBatch;
 use crate::event::{EventKind, Micros, class_hash};
 use crate::format::Version;
-use crate::plan::{Plan, ShadowPlan, Task, TimePlan};
+use crate::plan::{Plan, Task, TimePlan};
+use crate::scan::answer::Answers;
 use crate::scan::assign::{Dropped, times_of};
 use crate::scan::complete::{Complete, PaneContent, PartialPart};
 use crate::scan::fates::LaneCounts;
@@ -96,7 +97,7 @@ pub struct Scan {
     lanes: u32,
     streams: BTreeMap<u16, InputStream>,
     labels: Option<Labels>,
-    pairing: Option<(ShadowPlan, Pairing)>,
+    pairing: Option<Pairing>,
     /// Panes before this were told of in an earlier life, and are read again in part only.
     whole_from: Micros,
     counts: LaneCounts,
@@ -109,9 +110,8 @@ impl Scan {
     #[must_use]
     pub fn new(plan: Arc<Plan>, lane: u32, lanes: u32) -> Self {
         let streams = (0..).zip(&plan.sources).map(|(source, spec)| (source, InputStream::new(spec.kind))).collect();
-        let labels =
-            plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max, plan.shadow.is_some()));
-        let pairing = plan.shadow.map(|shadow| (shadow, Pairing::new()));
+        let labels = plan.quality.as_ref().map(|quality| Labels::new(quality, plan.time.skew_max, plan.shadow));
+        let pairing = plan.shadow.map(Pairing::new);
         let (counts, code_counts) = (LaneCounts::default(), Vec::new());
         Self { plan, lane, lanes, streams, labels, pairing, whole_from: Micros::MIN, counts, code_counts }
     }
@@ -181,17 +181,18 @@ impl Scan {
             let times = batch.event_time.values().iter().zip(batch.broker_time.values());
             times.for_each(|(&time, &broker_time)| stream.pass_gap(&plan.time, time, broker_time));
         }
-        if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
+        let answers = (batch.kind == EventKind::Prediction).then(|| Answers::of(&plan, batch));
+        if let (Some(_), Some(labels)) = (&answers, &mut self.labels) {
             labels.meet(&plan, batch);
         }
         for cell in &cells {
             stream.firsts.entry(cell.pane).or_insert_with(|| (first, clock_before.clone()));
             stream.traffic.count(&plan, batch, cell, &mut self.code_counts);
-            if let (EventKind::Prediction, Some(labels)) = (batch.kind, &mut self.labels) {
-                labels.predict(&plan, batch, cell, labels_follow);
+            if let (Some(answers), Some(labels)) = (&answers, &mut self.labels) {
+                labels.predict(&plan, answers, cell, labels_follow);
             }
-            if let (EventKind::Prediction, Some((shadow, pairing))) = (batch.kind, &mut self.pairing) {
-                pairing.take(&plan, *shadow, batch, cell);
+            if let (Some(answers), Some(pairing)) = (&answers, &mut self.pairing) {
+                pairing.take(answers, cell);
             }
         }
     }
@@ -218,8 +219,8 @@ impl Scan {
             let offset = batch.offset.value(row);
             let event_time = batch.event_time.value(row);
             let label = ArrivedLabel { broker_time, event_time, watermark, value, class, offset };
-            labels.label(plan, batch.id.value(row), label);
-            self.pairing.iter_mut().for_each(|(_, pairing)| pairing.label(plan, batch.id.value(row), label));
+            let answered_at = labels.label(plan, batch.id.value(row), label);
+            self.pairing.iter_mut().for_each(|one| one.label(plan, batch.id.value(row), label, answered_at));
         }
     }
 
@@ -283,8 +284,8 @@ impl Scan {
     fn seal_pairs(&mut self) -> Vec<PartialPart> {
         let predictions = self.kind_watermark(EventKind::Prediction);
         let outcomes = self.kind_watermark(EventKind::Outcome);
-        let Some((shadow, pairing)) = &mut self.pairing else { return Vec::new() };
-        let complete = pairing.seal(&self.plan, *shadow, predictions, outcomes);
+        let Some(pairing) = &mut self.pairing else { return Vec::new() };
+        let complete = pairing.seal(&self.plan, predictions, outcomes);
         self.parts_of(EventKind::Prediction, complete)
     }
 
@@ -329,7 +330,7 @@ impl Scan {
     /// in, in bytes, about.
     #[must_use]
     pub fn label_bytes(&self) -> usize {
-        self.labels.as_ref().map_or(0, Labels::bytes) + self.pairing.as_ref().map_or(0, |(_, pairing)| pairing.bytes())
+        self.labels.as_ref().map_or(0, Labels::bytes) + self.pairing.as_ref().map_or(0, Pairing::bytes)
     }
 
     /// Moves labels and what waits for them to disk; see [`Labels::put_away`].
@@ -367,7 +368,7 @@ impl Scan {
     pub fn checkpoint(&mut self, needed_from: Micros, emit_from: Micros) -> Checkpoint {
         let open = self.streams.values().filter_map(|stream| stream.traffic.panes.keys().next());
         let labelled = self.labels.iter().filter_map(|labels| labels.panes.keys().next());
-        let paired = self.pairing.iter().filter_map(|(_, pairing)| pairing.first());
+        let paired = self.pairing.iter().filter_map(Pairing::first);
         let unread = self
             .streams
             .values()

@@ -9,7 +9,7 @@ use crate::plan::Task;
 use crate::summary::Fixed;
 
 /// Bins of how much larger one version's loss is.
-/// Origin: literature; as many as lose nothing of the evidence (Waudby-Smith and Ramdas, JRSSB 86, 2024).
+/// Origin: choice; twice as many as keep almost all evidence about means (`infer::balanced`).
 const EXCESS_BINS: usize = 64;
 
 /// Requests that two versions answered, before anything is known of the truth.
@@ -44,11 +44,11 @@ impl Pairs {
         *self == Self::default()
     }
 
-    /// Counts the scores of a request.
-    pub fn score(&mut self, score: f64, baseline: f64) {
+    /// Counts by how much the scores of a request differ.
+    pub fn score(&mut self, difference: f64) {
         self.scored += 1;
-        self.difference.add(score - baseline);
-        self.squared.add((score - baseline) * (score - baseline));
+        self.difference.add(difference);
+        self.squared.add(difference * difference);
     }
 
     /// Adds other pairs.
@@ -241,7 +241,7 @@ mod tests {
         let (mut pairs, more) = (Pairs::default(), Pairs { paired: 3, unpaired: 1, ..Pairs::default() });
         assert!(pairs.is_empty());
         pairs.merge(&more);
-        pairs.score(0.5, 0.25);
+        pairs.score(0.25);
         assert_eq!((pairs.paired, pairs.unpaired, pairs.scored), (3, 1, 1));
         assert!((pairs.difference.value() - 0.25).abs() < 1e-15 && (pairs.squared.value() - 0.0625).abs() < 1e-15);
     }

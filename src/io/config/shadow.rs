@@ -25,7 +25,7 @@ pub(crate) struct ShadowSection {
     #[serde(default = "a_twentieth")]
     disagreement: At<Ratio>,
     /// The most answers of a pane and partition that are paired, and the most pairs that wait for their label, each in
-    /// 130 bytes. Of more, a random sample by hash of the id is taken.
+    /// 160 bytes. Of more, a random sample by hash of the id is taken.
     #[serde(default = "count::<500_000>")]
     pending_max: At<u64>,
 }

@@ -43,7 +43,7 @@ const DISAGREES: Account = Account::against("shadow: answers", "answers more req
 const LOSS: &str = "paired_loss_difference";
 const DISAGREEMENT: &str = "disagreement_rate";
 /// Share of a side's requests that may stay alone.
-/// Origin: simulation; of losses of slow requests a hundredth hides less than a tenth of the default margin.
+/// Origin: choice; so few are little beside a margin of a twentieth, even if all of them were wrong.
 const ALONE_MAX: f64 = 0.01;
 /// Standard deviations of a count that may be chance.
 /// Origin: choice; a level of 2.3 % of windows, of which the pairs then wait.
@@ -185,7 +185,7 @@ impl Watch {
         if !verdict.spend_against(WORSE, "", alpha, e) || !scene.judged.order.1.speaks_of(LOSS) {
             return;
         }
-        let [candidate, baseline] = known.losses.map(|sum| sum / count(known.n.max(1)));
+        let [candidate, baseline] = known.losses.map(|sum| sum / count(known.summed.max(1)));
         let text = format!(
             "worse than its margin on the same requests: mean loss {candidate:.4} against {baseline:.4} over {} pairs \
              with labels in {} so far; margin x{}",

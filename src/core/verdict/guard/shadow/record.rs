@@ -79,8 +79,9 @@ pub(crate) struct PairEvidence {
     pub(super) windows: u32,
     /// Start of the first window.
     pub(super) since: Option<Micros>,
-    /// Requests, and of both versions what they lost in them.
     pub(super) n: u64,
+    /// Requests with a loss of both that is known, and what both versions lost in them.
+    pub(super) summed: u64,
     pub(super) losses: [f64; 2],
 }
 
@@ -110,7 +111,12 @@ impl PairEvidence {
         self.past.baseline += terms.baseline(losses);
         self.past.squares += bins.iter().map(square_of).sum::<f64>();
         self.n += losses.n;
-        self.losses.iter_mut().zip(losses.losses).for_each(|(sum, more)| *sum += more.value());
+        let more = losses.losses.map(|sum| sum.value());
+        // Sums of quantities may be beyond what is counted.
+        if more.iter().all(|more| more.is_finite()) {
+            self.summed += losses.summed;
+            self.losses.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        }
         self.windows += 1;
         self.since.get_or_insert(start);
     }
