@@ -207,7 +207,7 @@ fn effects_of(pipeline: &str, log: &str) -> Effects {
 
 fn last(effects: &Effects, version: &str, metric: &str) -> WindowRow {
     let of = |row: &&WindowRow| row.version == version && row.metric == metric && row.segment.is_empty();
-    effects.windows.iter().filter(of).next_back().expect(metric).clone()
+    effects.windows.iter().rfind(of).expect(metric).clone()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::infer::balanced::ValueBin;
 use crate::infer::hx::{Direction, Hx, HxPlan};
 use crate::infer::paired_bet::PairedBet;
 use crate::plan::{GuardPlan, Task};
-use crate::summary::PairLosses;
+use crate::summary::{Fixed, PairLosses};
 use crate::verdict::guard::number::{count, e_value};
 
 /// Before anything is known half a request has been wrong, of the baseline version and in the squares.
@@ -111,7 +111,7 @@ impl PairEvidence {
         self.past.baseline += terms.baseline(losses);
         self.past.squares += bins.iter().map(square_of).sum::<f64>();
         self.n += losses.n;
-        let more = losses.losses.map(|sum| sum.value());
+        let more = losses.losses.map(Fixed::value);
         // Sums of quantities may be beyond what is counted.
         if more.iter().all(|more| more.is_finite()) {
             self.summed += losses.summed;
