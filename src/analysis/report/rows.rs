@@ -6,7 +6,7 @@ use super::layout::{ColumnPosition, Layout};
 use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::init::facts::is_plausible;
-use crate::scan::dedup::IdSet;
+use crate::scan::dedup::{IdSet, ids_of_answers};
 use crate::table::{Table, Wanted, cells};
 
 /// The period or segment of a row that belongs to none.
@@ -134,12 +134,14 @@ impl RowReader<'_> {
                 rows.times.extend(times.iter().map(|time| time.unwrap_or(Micros::MIN)));
                 rows.outside += filtered(&mut keep, |row| is_within(filter, rows.times[from + row]));
             }
-            if let Some(at) = version_at {
-                rows.outside += rows.of_version(&cells::names(&chunk.arrays[at]), filter, &mut keep);
+            let versions = version_at.map(|at| cells::names(&chunk.arrays[at]));
+            if let Some(versions) = &versions {
+                rows.outside += rows.of_version(versions, filter, &mut keep);
             }
             if let Some(at) = id_at {
                 let hashes = self.table.ids(&chunk.arrays[at]);
-                rows.duplicates += filtered(&mut keep, |row| hashes.is_null(row) || ids.insert(hashes.value(row)));
+                let answers = ids_of_answers(hashes.values(), versions.as_ref().as_slice());
+                rows.duplicates += filtered(&mut keep, |row| hashes.is_null(row) || ids.insert(answers[row]));
             }
             for ((codes, names), field) in rows.segments.iter_mut().zip(names.iter_mut()).zip(&fields) {
                 match array(*field) {

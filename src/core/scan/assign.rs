@@ -9,11 +9,12 @@ use std::ops::Range;
 use arrow_array::Array;
 
 use crate::batch::{EventBatch, TextArray};
-use crate::event::{Micros, stable_hash};
+use crate::event::Micros;
 use crate::plan::{Plan, TimePlan};
+use crate::scan::dedup::ids_of_answers;
 use crate::scan::frame::GroupKey;
 use crate::scan::intake::Intakes;
-use crate::scan::traffic::{PerEntry, TrafficStream, text_at};
+use crate::scan::traffic::{TrafficStream, text_at};
 use crate::time::Clock;
 use crate::time::clock::Times;
 
@@ -54,7 +55,7 @@ impl TrafficStream {
         let (runs, late) = in_time(&plan.time, clock, &times_of(batch));
         late.iter().for_each(|&pane| intakes.of(pane).late += 1);
         let groups = groups_of(batch);
-        let answers = ids_of_answers(batch);
+        let answers = ids_of_answers(batch.id.values(), &[&batch.model, &batch.version]);
         let mut cells = RowsByCell::default();
         let mut repeats = Vec::new();
         for PaneRun { pane, rows } in runs {
@@ -83,18 +84,6 @@ impl TrafficStream {
         }
         (cells.named(batch), Dropped { late: late.len() as u64, duplicates: repeats.len() as u64 })
     }
-}
-
-/// What a re-delivery has in common with a row: the request, and the version that answered it. Several versions may
-/// answer one request.
-fn ids_of_answers(batch: &EventBatch) -> Vec<u64> {
-    let names = |column| PerEntry::of(column, |name| stable_hash(name.as_bytes()));
-    let (models, versions) = (names(&batch.model), names(&batch.version));
-    let salt = |row| {
-        let of = |column: &PerEntry<'_, u64>| column.get(row).unwrap_or_default();
-        of(&models).rotate_left(1) ^ of(&versions)
-    };
-    batch.id.values().iter().enumerate().map(|(row, id)| id ^ salt(row)).collect()
 }
 
 /// Event times, and who made the records, where that is known of any.

@@ -7,6 +7,10 @@
 //! **State**: 11 to 16 bytes an id. The table is at most three quarters full and grows by half; an id's place rises
 //! with the id, so that growing copies from front to back.
 
+use crate::batch::TextArray;
+use crate::event::stable_hash;
+use crate::scan::traffic::PerEntry;
+
 /// Bits per expected id of the filter; with [`PROBES`] probes about 1 % of new ids are mistaken once it is full.
 const BLOOM_BITS_PER_ID: usize = 10;
 /// Probes of the filter.
@@ -14,6 +18,17 @@ const PROBES: u64 = 7;
 
 /// The shortest table.
 const PLACES_MIN: usize = 16;
+
+/// What a re-delivery has in common with a row: the request, and who answered it, by names in the columns given. Several
+/// versions may answer one request.
+#[must_use]
+pub fn ids_of_answers(requests: &[u64], names: &[&TextArray]) -> Vec<u64> {
+    let columns: Vec<_> =
+        names.iter().map(|column| PerEntry::of(column, |name| stable_hash(name.as_bytes()))).collect();
+    let salt =
+        |row| columns.iter().fold(0_u64, |salt, column| salt.rotate_left(1) ^ column.get(row).unwrap_or_default());
+    requests.iter().enumerate().map(|(row, request)| request ^ salt(row)).collect()
+}
 
 /// A bounded set of 64-bit ids.
 #[derive(Debug, Clone)]
@@ -110,6 +125,16 @@ mod tests {
 
     use super::*;
     use crate::event::stable_hash;
+
+    #[test]
+    fn answers_of_other_versions_to_one_request_are_others() {
+        let column = |names: [&str; 4]| names.into_iter().collect::<TextArray>();
+        let (models, versions) = (column(["m", "m", "v1", "m"]), column(["v1", "v2", "m", "v1"]));
+        let ids = ids_of_answers(&[7; 4], &[&models, &versions]);
+        assert_eq!(ids[0], ids[3], "a re-delivery");
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2], "{ids:?}");
+        assert_eq!(ids_of_answers(&[7, 8], &[]), [7, 8]);
+    }
 
     proptest! {
         #[test]

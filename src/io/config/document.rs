@@ -185,7 +185,7 @@ fn half() -> At<Ratio> {
     Ratio(0.5).into()
 }
 
-fn whole() -> At<Ratio> {
+pub(super) fn whole() -> At<Ratio> {
     Ratio(1.0).into()
 }
 

@@ -15,7 +15,7 @@ use crate::plan::{Corrections, GuardPlan, ShadowPlan, TimePlan};
 pub(crate) struct ShadowSection {
     /// Share of the baseline version's requests that are mirrored. Where more than a hundredth of it stays alone, pairs
     /// say nothing: those that get lost are the hard ones.
-    #[serde(default = "whole")]
+    #[serde(default = "super::document::whole")]
     share: At<Ratio>,
     /// How much later than the one version the other may answer, in event time. Default: the `lateness` of windows.
     wait: Option<At<Period>>,
@@ -28,10 +28,6 @@ pub(crate) struct ShadowSection {
     /// 160 bytes. Of more, a random sample by hash of the id is taken.
     #[serde(default = "count::<500_000>")]
     pending_max: At<u64>,
-}
-
-fn whole() -> At<Ratio> {
-    Ratio(1.0).into()
 }
 
 fn a_twentieth() -> At<Ratio> {
@@ -49,10 +45,13 @@ impl ShadowSection {
         if self.pending_max.value == 0 {
             problems.add(self.pending_max.spot, "`pending_max` is zero").help("write how many answers may wait");
         }
-        for (key, share) in [("share", self.share), ("disagreement", self.disagreement)] {
-            if share.0 <= 0.0 {
-                problems.add(share.spot, format!("`{key}` is zero")).help("write a share of requests, such as 5%");
-            }
+        if self.share.0 <= 0.0 {
+            problems.add(self.share.spot, "`share` is zero").help("write which share is mirrored, such as 10%");
+        }
+        if self.disagreement.0 <= 0.0 || self.disagreement.0 >= 1.0 {
+            problems
+                .add(self.disagreement.spot, format!("`disagreement` is {}", self.disagreement.value))
+                .help("write a share above zero and below 100%, such as 5%");
         }
         ShadowPlan {
             share: self.share.value.0,
