@@ -296,13 +296,17 @@ fn nothing_differs_from_itself_in_any_format() {
 #[test]
 fn two_versions_answers_to_one_request_both_count() {
     let rows = |again: usize| {
-        let row = |row: u32| ["v1", "v2"].map(|version| format!("r{row},{version},{}\n", (row * 31) % 97)).concat();
-        format!("id,model_version,x\n{}", (0..300).map(row).collect::<Vec<_>>().concat().repeat(again))
+        let row = |row: u32| {
+            ["v1", "v2"].map(|version| format!("r{row},{version},{},2026-03-02T10:00:00Z\n", (row * 31) % 97)).concat()
+        };
+        format!("id,model_version,x,at\n{}", (0..300).map(row).collect::<Vec<_>>().concat().repeat(again))
     };
     let (_a, reference) = written("once.csv", &rows(1));
     let (_b, current) = written("twice.csv", &rows(2));
     let request = CompareRequest { reference: vec![reference], current: vec![current], ..CompareRequest::default() };
-    let comparison = report::compare(&request, None).expect("a report");
+    let file = "sources: { predictions: { topic: t, event_time: at, id: id, version: model_version, features: { numeric: { x: x } } } }";
+    let plan = haldane::config::parse_reading(file, "p.yaml", std::path::Path::new("")).expect("a pipeline").plan;
+    let comparison = report::compare(&request, Some(&plan)).expect("a report");
     assert_eq!((comparison.reference.duplicates, comparison.reference.compared), (0, 600));
     assert_eq!((comparison.current.duplicates, comparison.current.compared), (600, 600));
 }

@@ -261,8 +261,8 @@ fn what_a_shadow_needs_is_said() {
     for (key, said) in [
         ("tolerance: -1", "`tolerance` is -1"),
         ("share: 0%", "`share` is zero"),
-        ("disagreement: 0", "`disagreement` is 0%"),
-        ("disagreement: 100%", "`disagreement` is 100%"),
+        ("disagreement: 0", "`disagreement` is 0"),
+        ("disagreement: 100%", "`disagreement` is 1"),
         ("pending_max: 0", "`pending_max` is zero"),
     ] {
         let error = error(&PIPELINE.replace("wait: 10s", key));

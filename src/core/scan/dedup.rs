@@ -19,8 +19,8 @@ const PROBES: u64 = 7;
 /// The shortest table.
 const PLACES_MIN: usize = 16;
 
-/// What a re-delivery has in common with a row: the request, and who answered it, by names in the columns given. Several
-/// versions may answer one request.
+/// What a re-delivery has in common with a row: the request, and who answered it, by names in the columns given.
+/// Several versions may answer one request.
 #[must_use]
 pub fn ids_of_answers(requests: &[u64], names: &[&TextArray]) -> Vec<u64> {
     let columns: Vec<_> =
