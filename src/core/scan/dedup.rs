@@ -7,9 +7,11 @@
 //! **State**: 11 to 16 bytes an id. The table is at most three quarters full and grows by half; an id's place rises
 //! with the id, so that growing copies from front to back.
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+
 use crate::batch::TextArray;
 use crate::event::stable_hash;
-use crate::scan::traffic::PerEntry;
 
 /// Bits per expected id of the filter; with [`PROBES`] probes about 1 % of new ids are mistaken once it is full.
 const BLOOM_BITS_PER_ID: usize = 10;
@@ -22,12 +24,22 @@ const PLACES_MIN: usize = 16;
 /// What a re-delivery has in common with a row: the request, and who answered it, by names in the columns given.
 /// Several versions may answer one request.
 #[must_use]
+#[expect(clippy::cast_sign_loss, reason = "dictionary keys are not negative")]
 pub fn ids_of_answers(requests: &[u64], names: &[&TextArray]) -> Vec<u64> {
-    let columns: Vec<_> =
-        names.iter().map(|column| PerEntry::of(column, |name| stable_hash(name.as_bytes()))).collect();
-    let salt =
-        |row| columns.iter().fold(0_u64, |salt, column| salt.rotate_left(1) ^ column.get(row).unwrap_or_default());
-    requests.iter().enumerate().map(|(row, request)| request ^ salt(row)).collect()
+    let mut ids = requests.to_vec();
+    for column in names {
+        let salts: Vec<u64> = column.values().as_string::<i32>().iter().map(salt).collect();
+        let (keys, nulls) = (column.keys().values(), column.keys().nulls());
+        for (row, (id, &key)) in ids.iter_mut().zip(keys).enumerate() {
+            let is_known = nulls.is_none_or(|nulls| nulls.is_valid(row));
+            *id = id.rotate_left(1) ^ if is_known { salts[key as usize] } else { 0 };
+        }
+    }
+    ids
+}
+
+fn salt(name: Option<&str>) -> u64 {
+    name.map_or(0, |name| stable_hash(name.as_bytes()))
 }
 
 /// A bounded set of 64-bit ids.

@@ -69,7 +69,7 @@ impl Pairs {
 /// How one of two versions answered a request whose truth is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairedLoss {
-    /// What the answer costs, as [`PairLosses::of`] says.
+    /// What the answer costs; see [`PairLosses`].
     pub loss: f64,
     /// Classes: whether it was wrong.
     pub wrong: bool,
