@@ -15,6 +15,8 @@
 mod arguments;
 #[path = "guarantees/classes.rs"]
 mod classes;
+#[path = "guarantees/delays.rs"]
+mod delays;
 #[path = "guarantees/distances.rs"]
 mod distances;
 #[path = "guarantees/drift.rs"]
@@ -41,8 +43,8 @@ fn main() {
     };
     let only: Option<String> = option("--only");
     let rollouts_max = option("--rollouts").unwrap_or(u32::MAX);
-    let goals =
-        rates::GOALS.iter().chain(measures::GOALS).chain(fairness::GOALS).chain(classes::GOALS).chain(drift::GOALS);
+    let goals = [rates::GOALS, measures::GOALS, fairness::GOALS, classes::GOALS, delays::GOALS, drift::GOALS];
+    let goals = goals.into_iter().flatten();
     let chosen: Vec<&Goal> = goals.filter(|goal| only.as_ref().is_none_or(|part| goal.name.contains(part))).collect();
     println!("{effort:?} effort; seeds are the number of the rollout, from 1");
     println!("{:<64} {:>12} {:>18}  verdict", "goal", "target", "ours");

@@ -8,6 +8,7 @@ use haldane::batch::{EventBatch, TextArray};
 use haldane::config;
 use haldane::engine::Engine;
 use haldane::event::{EventKind, Micros, SECOND};
+use haldane::judge::Effects;
 use haldane::plan::{Action, GuardPlan, Plan, Signal};
 use haldane::verdict::Decision;
 
@@ -69,6 +70,8 @@ pub(crate) struct Rows {
     pub(crate) positive: Vec<i32>,
     /// The class of every row and the one that was answered, where there are several.
     pub(crate) classes: Vec<[usize; 2]>,
+    /// What came true of every row, where that is known in time, or of none.
+    pub(crate) labels: Vec<Option<f64>>,
 }
 
 /// Names of groups.
@@ -103,7 +106,7 @@ impl Lab {
     }
 
     /// Feeds the next window. It is judged when the first row of the window after it comes.
-    pub(crate) fn feed(&mut self, rows: Rows) -> Vec<Decision> {
+    pub(crate) fn feed(&mut self, rows: Rows) -> Effects {
         let n = rows.status.len();
         let first = self.rows;
         self.rows += i64::try_from(n).expect("a window has far fewer rows");
@@ -133,18 +136,18 @@ impl Lab {
             },
             status: Int16Array::from(rows.status),
             failed: BooleanArray::new_null(n),
-            label: Float64Array::new_null(n),
+            label: if rows.labels.is_empty() { Float64Array::new_null(n) } else { rows.labels.into() },
             label_class: if rows.classes.is_empty() { absent(n) } else { classes(&rows.classes, 0) },
             exposure: Float64Array::new_null(n),
             further: None,
             refused: Vec::new(),
         };
-        self.engine.step(&batch).decisions
+        self.engine.step(&batch)
     }
 
     /// Ends the traffic; judges the last window.
-    pub(crate) fn finish(mut self) -> Vec<Decision> {
-        self.engine.progress(0, 0, self.rows, true, true).decisions
+    pub(crate) fn finish(mut self) -> Effects {
+        self.engine.progress(0, 0, self.rows, true, true)
     }
 }
 
@@ -182,21 +185,33 @@ pub(crate) fn windows_until(
     plan: &Arc<Plan>,
     windows: u32,
     wanted: Action,
+    make: impl FnMut(u32, &mut Rows),
+) -> Option<u32> {
+    let actions = [Action::Hold, Action::Contain, Action::Rollback].into_iter().filter(|&action| action >= wanted);
+    let signals: Vec<Signal> = actions.map(Signal::from).collect();
+    windows_until_any(plan, windows, |effects| decided(effects, |decision| signals.contains(&decision.action)), make)
+}
+
+/// Runs a rollout until something is seen at an event time; returns how many windows that took, counted from 1.
+pub(crate) fn windows_until_any(
+    plan: &Arc<Plan>,
+    windows: u32,
+    seen: impl Fn(&Effects) -> Option<Micros>,
     mut make: impl FnMut(u32, &mut Rows),
 ) -> Option<u32> {
     let mut lab = Lab::new(plan);
-    let actions = [Action::Hold, Action::Contain, Action::Rollback].into_iter().filter(|&action| action >= wanted);
-    let signals: Vec<Signal> = actions.map(Signal::from).collect();
-    let severe = |decisions: Vec<Decision>| {
-        let found = decisions.into_iter().find(|decision| signals.contains(&decision.action));
-        found.map(|decision| u32::try_from((decision.time - START) / WINDOW).expect("windows since the start"))
-    };
-    for window in 0..windows {
+    let window = |at: Micros| u32::try_from((at - START) / WINDOW).expect("windows since the start");
+    for window_made in 0..windows {
         let mut rows = Rows::default();
-        make(window, &mut rows);
-        if let Some(found) = severe(lab.feed(rows)) {
-            return Some(found);
+        make(window_made, &mut rows);
+        if let Some(at) = seen(&lab.feed(rows)) {
+            return Some(window(at));
         }
     }
-    severe(lab.finish())
+    seen(&lab.finish()).map(window)
+}
+
+/// When the first such decision was made.
+pub(crate) fn decided(effects: &Effects, is_wanted: impl Fn(&Decision) -> bool) -> Option<Micros> {
+    effects.decisions.iter().find(|decision| is_wanted(decision)).map(|decision| decision.time)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haldane::plan::{Action, Plan};
 use haldane::sim::Rng;
 
-use crate::goal::{Goal, Target, Traffic, rng};
+use crate::goal::{Goal, Sought, Target, Traffic, rng};
 use crate::lab;
 
 /// Classes, the k-th of which has a share of 1 / k of the first one's labels.
@@ -19,7 +19,7 @@ const MISSED: f64 = 0.1;
 const FALSE_ROLLBACK: Goal = Goal {
     name: "",
     target: Target::Chance(0.01),
-    action: Action::Rollback,
+    sought: Sought::Restriction(Action::Rollback),
     plan: labels,
     change: 0,
     windows: [4, 150, 150],

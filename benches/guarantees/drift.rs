@@ -6,7 +6,7 @@ use std::sync::Arc;
 use haldane::plan::{Action, Plan};
 use haldane::sim::Rng;
 
-use crate::goal::{Goal, Target, Traffic, rng};
+use crate::goal::{Goal, Sought, Target, Traffic, rng};
 use crate::lab::{self, Rows};
 
 /// The goals' mean number of windows between false containments: 100 planned windows at one in a hundred. An alarm
@@ -19,7 +19,7 @@ const PATIENCE_OF_HOLDS: f64 = PATIENCE / 10.0;
 const FALSE_ALARM: Goal = Goal {
     name: "",
     target: Target::Chance(200.0 / PATIENCE),
-    action: Action::Contain,
+    sought: Sought::Restriction(Action::Contain),
     plan: one_feature,
     change: 0,
     windows: [5, 200, 200],
@@ -27,12 +27,15 @@ const FALSE_ALARM: Goal = Goal {
     traffic: |seed| normal(seed, 500),
 };
 
-const FALSE_HOLD: Goal =
-    Goal { target: Target::Chance(200.0 / PATIENCE_OF_HOLDS), action: Action::Hold, ..FALSE_ALARM };
+const FALSE_HOLD: Goal = Goal {
+    target: Target::Chance(200.0 / PATIENCE_OF_HOLDS),
+    sought: Sought::Restriction(Action::Hold),
+    ..FALSE_ALARM
+};
 
 const DETECTION: Goal = Goal {
     target: Target::Delay(3),
-    action: Action::Hold,
+    sought: Sought::Restriction(Action::Hold),
     windows: [5, 40, 100],
     rollouts: [1, 31, 301],
     ..FALSE_ALARM

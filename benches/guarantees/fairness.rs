@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haldane::plan::{Action, Fairness, GroupRate, Plan};
 
-use crate::goal::{Goal, Target, Traffic, rng};
+use crate::goal::{Goal, Sought, Target, Traffic, rng};
 use crate::lab::{self, Rows};
 
 /// By how much the gap may be wider.
@@ -18,7 +18,7 @@ const SHARES: [f64; 4] = [0.25, 0.22, 0.22, 0.20];
 const FALSE_CONTAINMENT: Goal = Goal {
     name: "",
     target: Target::Chance(0.01),
-    action: Action::Contain,
+    sought: Sought::Restriction(Action::Contain),
     plan: answers,
     change: 0,
     windows: [6, 150, 150],

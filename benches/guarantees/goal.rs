@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use haldane::event::Micros;
+use haldane::judge::Effects;
 use haldane::plan::{Action, Plan};
 use haldane::sim::Rng;
 
@@ -37,12 +39,23 @@ pub(crate) enum Target {
     Delay(u32),
 }
 
+/// What is looked for in a rollout.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sought {
+    /// A restriction, and how severe it is at least.
+    Restriction(Action),
+    /// That the candidate may pass.
+    Permission,
+    /// That its labels cannot be trusted.
+    Bias,
+}
+
 /// One goal.
 pub(crate) struct Goal {
     pub(crate) name: &'static str,
     pub(crate) target: Target,
-    /// The mildest action that counts.
-    pub(crate) action: Action,
+    /// What is looked for.
+    pub(crate) sought: Sought,
     /// The plan, with the knobs that the goal names.
     pub(crate) plan: fn() -> Arc<Plan>,
     /// When things change, in windows from the start.
@@ -63,7 +76,7 @@ impl Goal {
     pub(crate) fn report(&self, effort: Effort, rollouts_max: u32) -> bool {
         let (windows, rollouts) = (effort.of(self.windows), effort.of(self.rollouts).min(rollouts_max));
         let plan = (self.plan)();
-        let run = |seed| lab::windows_until(&plan, windows, self.action, (self.traffic)(seed));
+        let run = |seed| self.sought.windows_until(&plan, windows, (self.traffic)(seed));
         let found: Vec<Option<u32>> = (1..=u64::from(rollouts)).map(run).collect();
         let (target, ours, met) = match self.target {
             Target::Chance(chance) => {
@@ -82,6 +95,26 @@ impl Goal {
         println!("{:<64} {target:>12} {ours:>18}  {verdict}", self.name);
         met
     }
+}
+
+impl Sought {
+    fn windows_until(self, plan: &Arc<Plan>, windows: u32, traffic: Traffic) -> Option<u32> {
+        match self {
+            Self::Restriction(action) => lab::windows_until(plan, windows, action, traffic),
+            Self::Permission => {
+                let passed = |effects: &Effects| lab::decided(effects, |decision| decision.action.permits());
+                lab::windows_until_any(plan, windows, passed, traffic)
+            }
+            Self::Bias => lab::windows_until_any(plan, windows, biased, traffic),
+        }
+    }
+}
+
+/// When a candidate was first told to have labels that cannot be trusted.
+fn biased(effects: &Effects) -> Option<Micros> {
+    let mut states = effects.states.iter().filter(|state| state.candidate != state.baseline);
+    let is_biased = |text: &String| text.contains("LABEL_BIASED");
+    states.find(|state| state.waits_for.iter().any(is_biased)).map(|state| state.judged_upto.0)
 }
 
 /// The median number of windows since the change; `None` when most were never found. One that came before the change

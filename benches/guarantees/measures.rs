@@ -6,13 +6,13 @@ use std::sync::Arc;
 use haldane::plan::{Action, Plan};
 use haldane::sim::Rng;
 
-use crate::goal::{Goal, Target, Traffic, rng};
+use crate::goal::{Goal, Sought, Target, Traffic, rng};
 use crate::lab::{self, Rows};
 
 const FALSE_ROLLBACK: Goal = Goal {
     name: "",
     target: Target::Chance(0.01),
-    action: Action::Rollback,
+    sought: Sought::Restriction(Action::Rollback),
     plan: tokens,
     change: 0,
     windows: [6, 200, 200],

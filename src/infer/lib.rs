@@ -7,7 +7,7 @@
 //! * e-values of one window, or of all counts so far: [`two_sample`] and [`contrast`] between versions,
 //!   [`balanced`] between means of anything that is counted, [`gap`] between groups of both versions,
 //!   [`binomial_limit`] against an absolute limit, [`sample_ratio`] of the split of traffic, [`reliability`] of
-//!   predicted probabilities;
+//!   predicted probabilities, [`uneven`] of what is waited for;
 //! * p-values of one window that know what is tolerated: [`psi_tolerance`], [`ks_tolerance`]; made e-values by
 //!   [`calibrator`];
 //! * what gathers them: [`hx`] over a rollout, [`shiryaev`] over a lifetime, [`pool`] and [`multiplicity`] over
@@ -63,6 +63,7 @@ pub mod special;
 #[cfg(test)]
 mod tests;
 pub mod two_sample;
+pub mod uneven;
 pub mod wander;
 pub mod welch;
 

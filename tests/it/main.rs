@@ -78,6 +78,7 @@ mod live_store;
 mod log_faults;
 mod losses;
 mod many_rows;
+mod maturity;
 mod memory;
 mod model_servers;
 mod mutants;

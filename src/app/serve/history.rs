@@ -62,6 +62,10 @@ pub struct ShownPoint {
     pub n: u32,
     /// Rows of the baseline.
     pub n_baseline: u32,
+    /// Of a number of labels, the share that was there, percent.
+    pub labels_pct: Option<u8>,
+    /// Whether it is the window's first result.
+    pub is_first: bool,
 }
 
 impl ShownPoint {
@@ -70,7 +74,11 @@ impl ShownPoint {
         let bounds = row.low.zip(row.high).map(|(low, high)| (low as f32, high as f32));
         let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let value = row.value.filter(|value| value.is_finite())?;
-        Some(Self { end: row.window_end, value, bounds, n: count(row.n), n_baseline: count(row.n_baseline) })
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 1 at most")]
+        let labels_pct = row.coverage.map(|coverage| (coverage * 100.0) as u8);
+        let (n, n_baseline) = (count(row.n), count(row.n_baseline));
+        let is_first = row.revision == 0;
+        Some(Self { end: row.window_end, value, bounds, n, n_baseline, labels_pct, is_first })
     }
 }
 

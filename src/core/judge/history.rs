@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::event::Micros;
 use crate::judge::measure::Span;
+use crate::judge::thirds::ScoreThirds;
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
 use crate::plan::{Baseline, Plan, WindowKind};
@@ -31,6 +32,8 @@ pub(crate) struct Done {
     /// How far its traffic is trusted.
     pub(crate) trust: WindowTrust,
     events: Vec<(Arc<ViewKey>, Events)>,
+    /// The newest part of its predictions by score.
+    pub(crate) thirds: Vec<(Arc<ViewKey>, ScoreThirds)>,
     /// Kept only when some baseline looks back.
     views: SealedViews,
 }
@@ -57,7 +60,8 @@ impl Done {
 
     fn bytes(&self) -> usize {
         let views = self.views.iter().map(|(_, sealed)| sealed.bytes()).sum::<usize>();
-        size_of::<(Span, Self)>() + size_of_val(&*self.events) + size_of_val(&**self.views) + views
+        let counts = size_of_val(&*self.events) + size_of_val(&*self.thirds);
+        size_of::<(Span, Self)>() + counts + size_of_val(&**self.views) + views
     }
 }
 
@@ -98,6 +102,14 @@ impl WindowHistory {
         done.events = keys.iter().cloned().zip(views.values().map(of)).collect();
         if looks_back {
             done.views = Arc::new(keys.into_iter().zip(views.values().map(Sealed::new)).collect());
+        }
+    }
+
+    /// Notes the newest part of a judged window's predictions by score.
+    pub(crate) fn split(&mut self, span: Span, thirds: Vec<(ViewKey, ScoreThirds)>) {
+        let thirds = thirds.into_iter().map(|(key, thirds)| (self.interned(&key), thirds)).collect();
+        if let Some(done) = self.windows.get_mut(&span) {
+            done.thirds = thirds;
         }
     }
 

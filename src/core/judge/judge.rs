@@ -16,6 +16,7 @@ use crate::judge::measure::{Span, WindowMeasurement, coverages};
 use crate::judge::progress::Progress;
 use crate::judge::schedule::Schedule;
 use crate::judge::store::PaneStore;
+use crate::judge::thirds::ScoreThirds;
 use crate::metric::row::WindowRow;
 use crate::metric::view::{self, Baselines, ViewKey, Views};
 use crate::metric::{self, Metric};
@@ -44,7 +45,7 @@ struct JudgedRows<'a> {
 }
 
 fn seen(of: &ViewKey, coverage: Option<f64>) -> ActiveVersion {
-    ActiveVersion { model: of.model.clone(), version: of.version.clone(), coverage }
+    ActiveVersion { model: of.model.clone(), version: of.version.clone(), coverage, thirds: None }
 }
 
 /// What is judged.
@@ -268,7 +269,9 @@ impl Judge {
             from if from == span.start => None,
             from => Some(view::roll_up(&self.plan, &self.store.traffic(&self.plan, from, span.end))),
         };
-        let newest = VersionCounts::Traffic(newest.as_ref().unwrap_or(&views));
+        let newest = newest.as_ref().unwrap_or(&views);
+        self.history.split(span, ScoreThirds::of_views(&self.plan, newest));
+        let newest = VersionCounts::Traffic(newest);
         let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
         self.settle(span, (span.end, JudgedKind::Traffic), revision, found, effects);
     }
@@ -308,11 +311,15 @@ impl Judge {
         let measure = WindowMeasurement { plan: &self.plan, metrics: &self.metrics, span, revision, trust: &trust };
         let rows = measure.quality(&views, scored());
         let whole = coverages(&views, scored()).filter(|(key, _)| key.segment.is_empty());
-        let seen = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
+        let mut seen: Vec<ActiveVersion> = whole.map(|(key, coverage)| seen(key, Some(coverage))).collect();
         let newest = match self.newest_from(span) {
             from if from == span.start => views,
             from => view::roll_up(&self.plan, &self.store.quality(&self.plan, from, span.end, with_late)),
         };
+        for (key, thirds) in self.history.get(span).into_iter().flat_map(|done| &done.thirds) {
+            let of_key = seen.iter_mut().filter(|seen| seen.model == key.model && seen.version == key.version);
+            of_key.for_each(|seen| seen.thirds = Some(thirds.labelled(newest.get(key))));
+        }
         let newest = VersionCounts::Quality(&newest);
         let found = JudgedRows { rows, seen, newest: &newest, trust: &trust };
         self.settle(span, (due.at, JudgedKind::Quality), revision, found, effects);

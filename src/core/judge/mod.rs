@@ -12,6 +12,7 @@ mod run;
 mod schedule;
 mod sealed;
 mod store;
+mod thirds;
 mod trust;
 
 pub use crate::metric::row::{ALL_VERSIONS, RowStatus, WindowRow};

@@ -129,6 +129,11 @@ impl GroupRate {
             Self::Precision => "precision",
         }
     }
+
+    /// Whether it is about the labels of predictions.
+    pub(crate) fn is_of_labels(self) -> bool {
+        matches!(self, Self::Accuracy | Self::Recall | Self::Precision)
+    }
 }
 
 /// Hard limits; `None` is no limit.

@@ -53,6 +53,15 @@ impl QualityPlan {
         (self.pending_max / 2 / usize::try_from(panes).unwrap_or(usize::MAX)).max(1)
     }
 
+    /// Whether answers say which class is likely, so that labels which depend on it can be told by them.
+    pub(crate) fn tells_classes(&self) -> bool {
+        match self.task {
+            Task::Binary => true,
+            Task::Multiclass => self.has_scores(),
+            Task::Regression => false,
+        }
+    }
+
     /// Whether predictions have scores. With classes alone it is known which are right, and nothing else.
     #[must_use]
     pub fn has_scores(&self) -> bool {

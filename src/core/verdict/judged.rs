@@ -40,6 +40,17 @@ pub(crate) struct ActiveVersion {
     pub(crate) version: String,
     /// Share of its predictions whose label is there, 0 to 1; `None` where traffic is judged.
     pub(crate) coverage: Option<f64>,
+    /// The newest part of its labels by thirds of its scores, the lowest first; `None` where that is not known.
+    pub(crate) thirds: Option<[ScoreThird; 3]>,
+}
+
+/// A third of a version's predictions, by their scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ScoreThird {
+    /// Predictions that could have a label.
+    pub(crate) scored: u64,
+    /// Those whose label is there.
+    pub(crate) labelled: u64,
 }
 
 /// What was seen of a version's share, look by look.

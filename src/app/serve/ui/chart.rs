@@ -198,20 +198,22 @@ impl Chart {
         let row = |point: &ShownPoint| {
             let baseline = of_baseline(point.end).map(|point| value(&self.metric, point.value));
             html!(
-                "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+                "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>{}</tr>",
                 time_of_day(point.end),
                 value(&self.metric, point.value),
                 baseline,
-                point.n
+                point.n,
+                labels_of(point).map(|labels| html!("<td>{}</td>", labels))
             )
         };
         let rows: Html = self.points.iter().rev().take(TABLE_MAX).map(row).collect();
         html!(
             "<details id=\"t{}\"><summary>Last numbers</summary><table><thead><tr><th>Window ended, UTC</th><th class=\"n\">{}</th>"
-            "<th class=\"n\">{}</th><th class=\"n\">n</th></tr></thead><tbody>{}</tbody></table></details>",
+            "<th class=\"n\">{}</th><th class=\"n\">n</th>{}</tr></thead><tbody>{}</tbody></table></details>",
             format!("{:016x}", stable_hash(self.title.as_bytes())),
             self.candidate,
             self.baseline,
+            self.points.iter().find_map(labels_of).map(|_| html!("<th>labels</th>")),
             rows
         )
     }
@@ -225,6 +227,12 @@ fn whole(points: &[ShownPoint]) -> &[ShownPoint] {
     let usual = rows.get(rows.len() / 2).copied().unwrap_or_default();
     let first = points.iter().position(|point| point.n >= usual.div_ceil(2)).unwrap_or_default();
     &points[first..]
+}
+
+/// How ripe a number of labels is: the share that was there, when they had had their first wait or later.
+fn labels_of(point: &ShownPoint) -> Option<String> {
+    let age = if point.is_first { "first result" } else { "revised" };
+    point.labels_pct.map(|pct| format!("{pct} %, {age}"))
 }
 
 /// A place of the plot as a share of its width.
@@ -244,7 +252,15 @@ mod tests {
     fn chart(values: &[f64]) -> Chart {
         let points = (0..)
             .zip(values)
-            .map(|(end, &value)| ShownPoint { end, value, bounds: None, n: 1, n_baseline: 1 })
+            .map(|(end, &value)| ShownPoint {
+                end,
+                value,
+                bounds: None,
+                n: 1,
+                n_baseline: 1,
+                labels_pct: None,
+                is_first: true,
+            })
             .collect();
         Chart {
             title: "<b>".to_owned(),
@@ -252,6 +268,18 @@ mod tests {
             candidate: "v2".to_owned(),
             points,
             ..Chart::default()
+        }
+    }
+
+    #[test]
+    fn numbers_of_labels_say_how_many_were_there_and_when() {
+        let mut chart = chart(&[0.1, 0.2]);
+        assert!(!chart.table().into_string().contains("labels"));
+        (chart.points[0].labels_pct, chart.points[0].is_first) = (Some(99), false);
+        chart.points[1].labels_pct = Some(83);
+        let table = chart.table().into_string();
+        for cell in ["<th>labels</th>", "<td>83 %, first result</td>", "<td>99 %, revised</td>"] {
+            assert!(table.contains(cell), "{cell} is missing in {table}");
         }
     }
 

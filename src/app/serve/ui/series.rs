@@ -144,7 +144,15 @@ mod tests {
     }
 
     fn points(values: &[f64]) -> Vec<ShownPoint> {
-        let point = |(end, &value): (Micros, &f64)| ShownPoint { end, value, bounds: None, n: 1, n_baseline: 1 };
+        let point = |(end, &value): (Micros, &f64)| ShownPoint {
+            end,
+            value,
+            bounds: None,
+            n: 1,
+            n_baseline: 1,
+            labels_pct: None,
+            is_first: true,
+        };
         (10..).zip(values).map(point).collect()
     }
 

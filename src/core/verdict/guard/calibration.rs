@@ -5,9 +5,12 @@
 //! fewest windows in a row, so that one odd batch of labels does not act.
 //!
 //! * Only the candidate is not calibrated: it is contained. Its scores are not what the baseline's are.
-//! * Both are not: the world has moved, or labels come earlier for one outcome. It warns and blames nobody.
+//! * Both are not: the world has moved, or labels come earlier for one outcome. It warns and blames nobody. So it does
+//!   where nothing is left of the evidence once scores are corrected by the factor on the odds by which the baseline
+//!   version's are off: a delay of one outcome is such a factor, and of two versions that it puts off alike one has
+//!   enough evidence first.
 //!
-//! **State**: three numbers per bin and version.
+//! **State**: three numbers per bin and version, and five.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +42,9 @@ pub(crate) struct Calibration;
 pub(crate) struct Calibrated {
     bins: [Vec<ScoreBin>; 2],
     log_es: [f64; 2],
+    /// The candidate's evidence, its scores corrected by what the baseline version's are off.
+    #[serde(default)]
+    log_e_apart: f64,
     /// Windows in a row in which evidence stood.
     standing: [u32; 2],
     /// Start of the first window.
@@ -52,6 +58,28 @@ struct ScoreBin {
     n: u64,
     score: Fixed,
     positive: u64,
+}
+
+impl ScoreBin {
+    fn as_said(&self) -> Bin {
+        Bin { n: self.n, predicted: self.score.value(), positive: self.positive }
+    }
+
+    /// The same with a factor on the odds of its mean score.
+    fn corrected(&self, factor: f64) -> Bin {
+        let mean = self.score.value() / count(self.n.max(1));
+        let mean = mean * factor / (1.0 - mean + mean * factor);
+        Bin { n: self.n, predicted: mean * count(self.n), positive: self.positive }
+    }
+}
+
+/// The factor on the odds of scores that makes them promise about as many positive outcomes as came; 1 where none has a
+/// label.
+fn odds_off(bins: &[ScoreBin]) -> f64 {
+    let n: f64 = bins.iter().map(|bin| count(bin.n)).sum();
+    let odds = |of: f64| (of + 0.5) / (n - of + 0.5);
+    let promised = bins.iter().map(|bin| bin.score.value()).sum::<f64>().clamp(0.0, n);
+    odds(bins.iter().map(|bin| count(bin.positive)).sum()) / odds(promised)
 }
 
 impl Guard for Calibration {
@@ -76,6 +104,10 @@ impl Guard for Calibration {
         calibrated.update(shown.pair, shown.learnt.effect, shown.scene.guard.alpha);
     }
 
+    fn forget_labels(&self, calibrated: &mut Calibrated, _: &GuardPlan) {
+        *calibrated = Calibrated::default();
+    }
+
     fn rule(&self, calibrated: &mut Calibrated, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         calibrated.rule(scene, verdict);
     }
@@ -93,12 +125,14 @@ impl Calibrated {
                 bin.score.merge(more.score);
                 bin.positive += more.positive;
             }
-            let bin = |bin: &ScoreBin| Bin { n: bin.n, predicted: bin.score.value(), positive: bin.positive };
-            let bins: Vec<Bin> = bins.iter().map(bin).collect();
+            let bins: Vec<Bin> = bins.iter().map(ScoreBin::as_said).collect();
             self.log_es[side] = log_e_calibration(&bins) / deff;
             let stands = self.log_es[side] >= -libm::log(alpha);
             self.standing[side] = if stands { self.standing[side] + 1 } else { 0 };
         }
+        let factor = odds_off(&self.bins[1]);
+        let corrected: Vec<Bin> = self.bins[0].iter().map(|bin| bin.corrected(factor)).collect();
+        self.log_e_apart = log_e_calibration(&corrected) / deff;
     }
 
     /// Labels, and by how much scores promise too much.
@@ -119,10 +153,15 @@ impl Calibrated {
         if self.standing[0] < scene.guard.windows_min {
             return;
         }
-        let world = self.standing[1] > 0;
+        let world = self.standing[1] > 0 || self.log_e_apart < -libm::log(alpha);
         let ((n, excess), (n_baseline, of_baseline)) = (self.excess(0), self.excess(1));
-        let (action, text) = if world {
+        let (action, text) = if self.standing[1] > 0 {
             (Action::Warn, "neither version is calibrated: the world has moved, or labels are not complete")
+        } else if world {
+            (
+                Action::Warn,
+                "the candidate is not calibrated, and it is not clear that the baseline version is any better",
+            )
         } else {
             verdict.cleared = false;
             (Action::Contain, "the candidate is not calibrated, the baseline version is")
@@ -186,6 +225,12 @@ mod tests {
     fn one_that_alone_is_not_is_contained_and_the_world_is_warned_of() {
         assert_eq!(actions(5, 0, 30), [Action::Contain]);
         assert_eq!(actions(5, 5, 30), [Action::Warn]);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_the_baseline_version_is_off_as_well() {
+        assert!(!(1..40).any(|windows| actions(5, 4, windows) == [Action::Contain]), "hardly less off");
+        assert!((1..40).any(|windows| actions(5, 1, windows) == [Action::Contain]));
     }
 
     #[test]

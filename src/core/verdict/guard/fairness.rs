@@ -85,6 +85,11 @@ impl Guard for FairnessGuard {
         update(records, (shown.both, shown.learnt.effect), shown.scene, GroupRate::of_labels);
     }
 
+    fn forget_labels(&self, records: &mut Vec<RateEvidence>, guard: &GuardPlan) {
+        let of_labels = records.iter_mut().zip(&guard.fairness).filter(|(_, fairness)| fairness.rate.is_of_labels());
+        of_labels.for_each(|(record, _)| *record = RateEvidence::default());
+    }
+
     fn rule(&self, records: &mut Vec<RateEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         for (fairness, record) in scene.guard.fairness.iter().zip(records.iter()) {
             record.rule(fairness, scene, verdict);

@@ -10,7 +10,7 @@ use super::change::detector::Detector;
 use super::classes::ClassGuard;
 use super::drift::Drift;
 use super::fairness::FairnessGuard;
-use super::label_gate::Gate;
+use super::label_gate::{self, Gate};
 use super::measures::Measures;
 use super::rails::noise::LatencyHistory;
 use super::rails::watch::Rails;
@@ -47,13 +47,13 @@ macro_rules! guards {
         /// When guards act, in words.
         #[must_use]
         pub fn words(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
-            [$(<$guard as Guard>::words(plan, guard),)+].concat()
+            [$(<$guard as Guard>::words(plan, guard),)+ label_gate::words(plan)].concat()
         }
 
         /// What guards cannot see, and why not.
         #[must_use]
         pub fn blind_spots(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
-            [$(<$guard as Guard>::blind_spots(plan, guard),)+].concat()
+            [$(<$guard as Guard>::blind_spots(plan, guard),)+ label_gate::blind_spots(plan)].concat()
         }
 
         /// The guards of a plan, the same for every candidate.
@@ -103,6 +103,10 @@ macro_rules! guards {
 
             pub(super) fn show_labels(&self, memory: &mut Memory, shown: &Shown<'_, '_, Quality>) {
                 $(Guard::labels(&self.$field, &mut memory.$field, shown);)+
+            }
+
+            pub(super) fn forget_labels(&self, memory: &mut Memory) {
+                $(Guard::forget_labels(&self.$field, &mut memory.$field, &self.guard);)+
             }
 
             pub(super) fn show_world(&self, memory: &mut Memory, now: Now<'_>, scene: Scene<'_, '_>) {

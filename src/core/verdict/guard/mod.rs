@@ -13,6 +13,7 @@ mod column;
 mod drift;
 mod fairness;
 mod label_gate;
+mod label_thirds;
 mod list;
 mod looked;
 mod measures;
@@ -70,6 +71,9 @@ pub(crate) trait Guard: Sized {
     /// Takes the labels of both versions in a window.
     fn labels(&self, _memory: &mut Self::Memory, _shown: &Shown<'_, '_, Quality>) {}
 
+    /// Begins anew with all that labels have said: they were biased.
+    fn forget_labels(&self, _memory: &mut Self::Memory, _guard: &GuardPlan) {}
+
     /// Takes the traffic of the version that serves the world, for its own sake.
     fn world(&self, _memory: &mut Self::Memory, _now: Now<'_>, _scene: Scene<'_, '_>) {}
 
@@ -102,7 +106,9 @@ pub(crate) fn traffic_of<'v>(
 impl Memory {
     /// Of a candidate that is met now, given what is known of the version that serves the world.
     pub(crate) fn after(world: Option<&Self>) -> Self {
-        Self { history: world.map(|world| world.history.clone()).unwrap_or_default(), ..Self::default() }
+        let known =
+            |world: &Self| Self { history: world.history.clone(), gate: world.gate.of_world(), ..Self::default() };
+        world.map(known).unwrap_or_default()
     }
 }
 
@@ -130,8 +136,9 @@ impl Guards {
         let key = ViewKey { model: model.to_owned(), version: version.to_owned(), segment: String::new() };
         let scene = Scene { judged, guard: &self.guard, model, version, baseline: version };
         let mut now = None;
-        if let VersionCounts::Traffic(views) = judged.newest {
-            match views.get(&key) {
+        match judged.newest {
+            VersionCounts::Quality(_) => memory.gate.update_world(scene),
+            VersionCounts::Traffic(views) => match views.get(&key) {
                 Some(traffic) => {
                     memory.validity = Validity::Valid;
                     memory.history.update(traffic);
@@ -140,10 +147,11 @@ impl Guards {
                     now = Some(window);
                 }
                 None => memory.validity = Validity::Blind,
-            }
+            },
         }
         let mut verdict = Verdict { validity: memory.validity, cleared: true, ..Verdict::default() };
         self.ask_of_world(memory, now, scene, &mut verdict);
+        memory.gate.rule_world(scene, &mut verdict);
         verdict
     }
 
@@ -162,6 +170,9 @@ impl Guards {
 
     fn labels(&self, memory: &mut Memory, both: &Both<'_, Quality>, scene: Scene<'_, '_>) {
         let may_speak = memory.gate.update(both, scene);
+        if !may_speak {
+            self.forget_labels(memory);
+        }
         let Some(pair) = both.pair("").filter(|_| may_speak) else { return };
         let learnt = &self.rails.learn_labels(&mut memory.rails, pair);
         let history = std::mem::take(&mut memory.history);

@@ -65,6 +65,10 @@ impl Guard for Successes {
         }
     }
 
+    fn forget_labels(&self, proofs: &mut Vec<SuccessEvidence>, _: &GuardPlan) {
+        proofs.clear();
+    }
+
     fn rule(&self, proofs: &mut Vec<SuccessEvidence>, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         rule(proofs, scene, verdict);
     }

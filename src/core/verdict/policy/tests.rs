@@ -31,7 +31,12 @@ impl World {
     /// A window in which versions have these shares of traffic, percent.
     fn window(&mut self, shares: &[(&str, f64)]) {
         self.now += MINUTE;
-        let of = |version: &str| ActiveVersion { model: "m".to_owned(), version: version.to_owned(), coverage: None };
+        let of = |version: &str| ActiveVersion {
+            model: "m".to_owned(),
+            version: version.to_owned(),
+            coverage: None,
+            thirds: None,
+        };
         let seen: Vec<ActiveVersion> = shares.iter().map(|(version, _)| of(version)).collect();
         let share = |version: &str| shares.iter().find(|(name, _)| *name == version).map_or(0.0, |(_, share)| *share);
         let all = ViewKey { model: "m".to_owned(), version: ALL_VERSIONS.to_owned(), segment: String::new() };

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moved::DifferenceLevel;
 use super::reading::{QUANTILES, SensorReading, Sight};
-use super::sensor::{Sensor, sensors};
+use super::sensor::{Sensor, SensorKind, sensors};
 use crate::infer::pool::{AlarmRule, Pool};
 use crate::infer::shiryaev::Shiryaev;
 use crate::plan::{GuardPlan, Plan, QualityPlan};
@@ -209,6 +209,18 @@ impl Detector {
     /// Takes the labels of one window.
     pub(crate) fn take_labels(&self, gathered: &mut Gathered, pair: Pair<'_, Quality>, by: Inflation) {
         self.look(gathered, by, |sensor, _| sensor.look.labels(&self.plan, pair));
+    }
+
+    /// Begins anew with some sensors.
+    pub(super) fn forget(&self, gathered: &mut Gathered, concerned: impl Fn(SensorKind) -> bool) {
+        let Gathered { pool, doubts, seen, .. } = gathered;
+        for (place, sensor) in self.sensors.iter().enumerate().filter(|(_, sensor)| concerned(sensor.look)) {
+            for (part, _) in sensor.parts_with(1.0) {
+                pool.forget(part);
+                doubts.retain(|doubt| doubt.part != part);
+            }
+            seen.get_mut(place).into_iter().for_each(|seen| *seen = LastReading::default());
+        }
     }
 
     fn look(

@@ -16,6 +16,7 @@ use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::account::Account;
 use crate::verdict::guard::change::detector::{Detector, Gathered};
+use crate::verdict::guard::change::sensor::SensorKind;
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::window::Shown;
 use crate::verdict::words::tells_failures;
@@ -47,6 +48,10 @@ impl Guard for Detector {
 
     fn labels(&self, gathered: &mut Gathered, shown: &Shown<'_, '_, Quality>) {
         self.take_labels(gathered, shown.pair, shown.learnt.inflation);
+    }
+
+    fn forget_labels(&self, gathered: &mut Gathered, _: &GuardPlan) {
+        self.forget(gathered, SensorKind::is_of_labels);
     }
 
     fn rule(&self, gathered: &mut Gathered, scene: Scene<'_, '_>, verdict: &mut Verdict) {

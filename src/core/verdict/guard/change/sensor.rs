@@ -51,6 +51,13 @@ pub(crate) enum SensorKind {
     Loss,
 }
 
+impl SensorKind {
+    /// Whether it is about the labels of predictions.
+    pub(crate) fn is_of_labels(self) -> bool {
+        matches!(self, Self::Residual | Self::Loss)
+    }
+}
+
 /// A column of the plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Place {

@@ -106,6 +106,10 @@ impl Guard for ClassGuard {
         }
     }
 
+    fn forget_labels(&self, memory: &mut ClassMemory, _: &GuardPlan) {
+        *memory = ClassMemory::default();
+    }
+
     fn rule(&self, memory: &mut ClassMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {
         let Some(margin) = scene.guard.classes else { return };
         let all: Vec<Watched<'_>> = memory.watched(scene.guard, margin).collect();

@@ -17,6 +17,7 @@ use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::Verdict;
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::account::Account;
+use crate::verdict::guard::rails::rail::Rail;
 use crate::verdict::guard::rails::watch::{RailMemory, Rails};
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::window::Shown;
@@ -74,6 +75,10 @@ impl Guard for Rails {
 
     fn labels(&self, watched: &mut RailMemory, shown: &Shown<'_, '_, Quality>) {
         self.take_labels(watched, shown.both, !shown.scene.judged.trust.is_untrusted());
+    }
+
+    fn forget_labels(&self, watched: &mut RailMemory, _: &GuardPlan) {
+        self.forget(watched, Rail::is_of_labels);
     }
 
     fn rule(&self, watched: &mut RailMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {

@@ -153,6 +153,16 @@ impl Rails {
         });
     }
 
+    /// Begins anew with some guardrails.
+    pub(super) fn forget(&self, watched: &mut RailMemory, concerned: impl Fn(Rail) -> bool) {
+        let segments = watched.segments.iter_mut().map(|(segment, view)| (segment.as_str(), view));
+        for (segment, view) in std::iter::once(("", &mut watched.all)).chain(segments) {
+            for (&rail, record) in self.of.iter().zip(&mut view.records).filter(|(rail, _)| concerned(rail.0)) {
+                *record = RailEvidence::new(self.terms(segment, rail));
+            }
+        }
+    }
+
     fn look(
         &self,
         view: &mut ViewRails,

@@ -32,7 +32,7 @@ pub(crate) fn labelled(n: u64, loss: f64) -> Quality {
 
 /// A version of which this share of labels has come.
 pub(crate) fn seen(version: &str, coverage: Option<f64>) -> ActiveVersion {
-    ActiveVersion { model: "m".to_owned(), version: version.to_owned(), coverage }
+    ActiveVersion { model: "m".to_owned(), version: version.to_owned(), coverage, thirds: None }
 }
 
 /// Shows a window without counts.
