@@ -31,6 +31,8 @@ mod lab;
 mod measures;
 #[path = "guarantees/rates.rs"]
 mod rates;
+#[path = "guarantees/shadow.rs"]
+mod shadow;
 
 use arguments::{has, is_measuring, option};
 use goal::{Effort, Goal};
@@ -43,7 +45,8 @@ fn main() {
     };
     let only: Option<String> = option("--only");
     let rollouts_max = option("--rollouts").unwrap_or(u32::MAX);
-    let goals = [rates::GOALS, measures::GOALS, fairness::GOALS, classes::GOALS, delays::GOALS, drift::GOALS];
+    let goals =
+        [rates::GOALS, measures::GOALS, fairness::GOALS, classes::GOALS, delays::GOALS, shadow::GOALS, drift::GOALS];
     let goals = goals.into_iter().flatten();
     let chosen: Vec<&Goal> = goals.filter(|goal| only.as_ref().is_none_or(|part| goal.name.contains(part))).collect();
     println!("{effort:?} effort; seeds are the number of the rollout, from 1");

@@ -72,6 +72,8 @@ pub(crate) struct Rows {
     pub(crate) classes: Vec<[usize; 2]>,
     /// What came true of every row, where that is known in time, or of none.
     pub(crate) labels: Vec<Option<f64>>,
+    /// Whether each row and the one after it answer one request.
+    pub(crate) is_mirrored: bool,
 }
 
 /// Names of groups.
@@ -114,6 +116,7 @@ impl Lab {
         self.windows += 1;
         let spread = |place: i64| start + place * WINDOW / (self.rows - first).max(1);
         let times: Vec<Micros> = (0..self.rows - first).map(spread).collect();
+        let request = |row: u64| scattered(if rows.is_mirrored { row / 2 } else { row });
         let batch = EventBatch {
             kind: EventKind::Prediction,
             source: 0,
@@ -121,7 +124,7 @@ impl Lab {
             offset: (first..self.rows).collect::<Vec<_>>().into(),
             broker_time: times.clone().into(),
             event_time: times.into(),
-            id: (first.unsigned_abs()..self.rows.unsigned_abs()).map(scattered).collect::<Vec<_>>().into(),
+            id: (first.unsigned_abs()..self.rows.unsigned_abs()).map(request).collect::<Vec<_>>().into(),
             producer: UInt64Array::new_null(rows.entity.len()),
             entity: rows.entity.into_iter().map(|entity| entity.map(scattered)).collect::<UInt64Array>(),
             model: constant("lab", n),

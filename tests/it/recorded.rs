@@ -18,7 +18,7 @@ struct Case {
     batch_rows: &'static [u32],
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         pipeline: "flights",
         files: &["flights.predictions.parquet", "flights.outcomes.parquet"],
@@ -31,6 +31,11 @@ const CASES: [Case; 4] = [
     },
     Case { pipeline: "house-prices", files: &["house-prices.jsonl"], batch_rows: &[8_192, 7, 1] },
     Case { pipeline: "assistant", files: &["assistant.predictions.csv.gz"], batch_rows: &[8_192, 7] },
+    Case {
+        pipeline: "digits",
+        files: &["digits.predictions.csv.gz", "digits.outcomes.csv.gz"],
+        batch_rows: &[8_192, 7],
+    },
 ];
 
 #[test]
@@ -54,10 +59,19 @@ fn assistant() {
 }
 
 #[test]
+fn digits() {
+    check(&CASES[4]);
+}
+
+/// What was decided, in order.
+fn decided(case: &Case) -> Vec<Decision> {
+    let decisions = std::fs::read_to_string(recorded(case, "decisions.jsonl")).expect("decisions");
+    decisions.lines().map(|line| serde_json::from_str(line).expect("a decision")).collect()
+}
+
+#[test]
 fn a_measure_that_is_worse_than_its_margin_is_rolled_back_with_both_means() {
-    let decisions = std::fs::read_to_string(recorded(&CASES[3], "decisions.jsonl")).expect("decisions");
-    let decisions: Vec<Decision> =
-        decisions.lines().map(|line| serde_json::from_str(line).expect("a decision")).collect();
+    let decisions = decided(&CASES[3]);
     let rollback = decisions.iter().find(|decision| decision.action == Signal::Rollback).expect("a rollback");
     assert_eq!(rollback.reason.code.to_string(), "MEASURE_REGRESSION");
     let mean = &rollback.evidence[0];
@@ -69,10 +83,7 @@ fn a_measure_that_is_worse_than_its_margin_is_rolled_back_with_both_means() {
 
 #[test]
 fn what_a_rule_holds_against_the_baseline_version_says_which_and_of_how_many_rows() {
-    let decisions = std::fs::read_to_string(recorded(&CASES[2], "decisions.jsonl")).expect("decisions");
-    let first = decisions.lines().next().expect("a decision");
-    let decision: Decision = serde_json::from_str(first).expect("a decision");
-    let mae = &decision.evidence[0];
+    let mae = &decided(&CASES[2])[0].evidence[0];
     let said = (mae.metric.as_str(), mae.convention.as_str(), mae.baseline_kind.as_str());
     assert_eq!(said, ("mae", "ratio", "concurrent:7"));
     assert!(mae.n_baseline > 300 && mae.estimate > mae.bound, "{mae:?}");

@@ -259,6 +259,7 @@ fn what_a_shadow_needs_is_said() {
     let last = error(&PIPELINE.replace("horizon: 1h", "horizon: 1h, corrections: last"));
     assert!(last.contains("`corrections: last` with a `shadow`"), "{last}");
     for (key, said) in [
+        ("wait: 0s", "neither version may answer later than the other"),
         ("tolerance: -1", "`tolerance` is -1"),
         ("share: 0%", "`share` is zero"),
         ("disagreement: 0", "`disagreement` is 0"),

@@ -53,10 +53,17 @@ impl ShadowSection {
                 .add(self.disagreement.spot, format!("`disagreement` is {}", self.disagreement.value))
                 .help("write a share above zero and below 100%, such as 5%");
         }
+        let wait = self.wait.map_or(time.lateness, |wait| wait.value.0);
+        if wait <= 0 {
+            let spot = self.wait.map_or(self.share.spot, |wait| wait.spot);
+            problems
+                .add(spot, "neither version may answer later than the other")
+                .help("write in `wait` how much later one may answer, such as 30s; without it `lateness` is taken");
+        }
         ShadowPlan {
             share: self.share.value.0,
             disagreement: self.disagreement.value.0,
-            wait: self.wait.map_or(time.lateness, |wait| wait.value.0),
+            wait,
             tolerance: self.tolerance.map(|tolerance| tolerance.value),
             margin: guards.map_or(GuardPlan::default().loss, |guards| guards.loss),
             pending_max: usize::try_from(self.pending_max.value).unwrap_or(usize::MAX),

@@ -37,6 +37,10 @@ struct SeenVersion {
 /// A column and what it is compared with.
 type DriftKey = (String, String);
 
+/// Fewer rows move an index of drift by themselves.
+/// Origin: choice; as many as a guard asks for.
+const ROWS_MIN: u64 = 200;
+
 /// The highest value a column reached in any window, in haldane's own convention.
 #[derive(Debug)]
 struct Peak {
@@ -138,9 +142,11 @@ fn rank(baseline: &str) -> u8 {
 }
 
 impl Peak {
-    /// Keeps the higher one. The first convention seen is haldane's own; other tools' numbers are on other scales.
+    /// Keeps the higher one, of those of enough rows if there are any. The first convention seen is haldane's own;
+    /// other tools' numbers are on other scales.
     fn raise(&mut self, other: Self) {
-        if other.convention == self.convention && other.value > self.value {
+        let rank = |peak: &Self| (peak.n >= ROWS_MIN, peak.value);
+        if other.convention == self.convention && rank(&other) > rank(self) {
             *self = other;
         }
     }

@@ -18,12 +18,14 @@ pub(crate) fn restrict(state: &mut RolloutState, heard: &WeighedFindings, plan: 
     let acting: Vec<(&Finding, Action)> =
         heard.findings.iter().filter(acting).map(|finding| (finding, allowed(state, finding, plan))).collect();
     let worst = acting.iter().map(|(_, action)| *action).max().unwrap_or(Action::Observe);
+    let now = state.state.severity();
+    // A candidate that is contained first keeps no more than the step it is at, or its cap would let it rise.
+    let here = if now < Action::Contain { plan.cap_at(state.step) } else { 100.0 };
     let capped = || {
         let caps = acting.iter().filter(|(_, action)| *action == Action::Contain);
         let caps = caps.map(|(finding, _)| finding.cap_pct.unwrap_or_else(|| plan.cap_at(0)));
-        caps.chain(state.cap_pct).min_by(f64::total_cmp).unwrap_or_else(|| plan.cap_at(0))
+        caps.chain(state.cap_pct).min_by(f64::total_cmp).unwrap_or_else(|| plan.cap_at(0)).min(here)
     };
-    let now = state.state.severity();
     let lower = worst == Action::Contain && now == worst && state.cap_pct.is_none_or(|cap| capped() < cap);
     if worst > now || lower {
         let cap = match worst {

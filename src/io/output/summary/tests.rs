@@ -131,6 +131,19 @@ flight-delay v2: 2 windows judged, 2013-04-18 00:00 UTC to 2013-04-20 00:00 UTC
 }
 
 #[test]
+fn a_window_of_few_rows_is_no_peak_unless_all_have_few() {
+    let rendered = |rows: [u64; 2]| {
+        let window = |(day, value, n)| WindowRow { n, ..row(day, "visib", "own", value) };
+        let windows = [(0, 0.1, rows[0]), (1, 9.0, rows[1])].map(window).into();
+        let mut summary = Summary::default();
+        summary.add(&Effects { windows, ..Effects::default() });
+        summary.render(false)
+    };
+    assert!(rendered([1571, 1]).contains("visib   0.1"), "{}", rendered([1571, 1]));
+    assert!(rendered([20, 1]).contains("visib   9"), "{}", rendered([20, 1]));
+}
+
+#[test]
 fn colour_is_only_there_when_asked_for() {
     assert!(!summary().render(false).contains('\x1b'));
     assert!(summary().render(true).contains("\x1b[1;31mcontain\x1b[0m"));

@@ -102,8 +102,11 @@ fn margins(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
             percent(guard.latency)
         ));
     }
-    if let Some(quality) = &plan.quality {
-        let loss = if quality.task == Task::Regression { "mean absolute error" } else { "Brier score" };
+    let loss = plan.quality.as_ref().and_then(|quality| match quality.task {
+        Task::Regression => Some("mean absolute error"),
+        Task::Binary | Task::Multiclass => quality.has_scores().then_some("Brier score"),
+    });
+    if let Some(loss) = loss {
         let on_top = percent(guard.loss - 1.0);
         margins.push(format!("its {loss} is larger by more than {on_top}, once labels are in"));
     }

@@ -7,7 +7,7 @@
 //!
 //! Pairs count only where they are all there: of a window in which more than a hundredth of either side's requests
 //! stayed alone no pair does, since those that come late or not at all are the hard ones. Then nothing is safe, and the
-//! data count as degraded.
+//! data count as degraded. Of the first window with pairs only the shadow's are asked for: its mirror begins within it.
 //!
 //! **Assumes** that users of one entity are as much alike in pairs as in losses. **State**: as a guardrail's, and the
 //! windows that do not count.
@@ -116,7 +116,10 @@ impl Guard for ShadowGuard {
     fn traffic(&self, memory: &mut ShadowMemory, shown: &Shown<'_, '_, Traffic>) {
         let Some(watch) = self.0 else { return };
         let (pairs, scene) = (shown.pair.candidate.pairs, shown.scene);
-        memory.alone = watch.alone(pairs, shown.pair.baseline.pairs.unpaired);
+        // A mirror begins within a window: requests before it are not lost.
+        let begins = memory.answers.is_none() && memory.void.is_empty();
+        let baseline_alone = if begins { 0 } else { shown.pair.baseline.pairs.unpaired };
+        memory.alone = watch.alone(pairs, baseline_alone);
         if memory.alone.is_some() {
             memory.void.insert(scene.judged.newest_from);
             if memory.void.len() > VOID_MAX {

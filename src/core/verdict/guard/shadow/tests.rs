@@ -131,7 +131,7 @@ fn what_is_told_are_both_losses_on_the_same_requests() {
 
 #[test]
 fn quantities_are_held_against_each_other_by_which_is_farther_off() {
-    let watch = Watch { task: Task::Regression, has_scores: true, shadow: ShadowPlan { margin: 1.05, ..PLAN } };
+    let watch = Watch { task: Task::Regression, shadow: ShadowPlan { margin: 1.05, ..PLAN }, ..WATCH };
     let rejects = |worse: f64| {
         let (mut rng, mut memory) = (Rng::new(2), ShadowMemory::default());
         (0..60).any(|_| {
@@ -206,4 +206,12 @@ fn pairs_of_a_window_in_which_too_many_stay_alone_do_not_count() {
     let mut rng = Rng::new(4);
     show(WATCH, &mut memory, World { rates: [0.9, 0.1], correlation: 0.0 }.losses(&mut rng, 100));
     assert_eq!(memory.losses, None, "its labels say nothing");
+}
+
+#[test]
+fn requests_before_the_mirror_began_are_not_lost() {
+    let pairs = Pairs { paired: 600, compared: 600, ..Pairs::default() };
+    let mut memory = ShadowMemory::default();
+    assert!(show_answers(&mut memory, pairs, 400).safe, "it began within the first window");
+    assert!(!show_answers(&mut memory, pairs, 400).safe, "it is there, and loses requests");
 }

@@ -190,6 +190,22 @@ fn a_tighter_cap_is_a_new_containment_and_a_wider_one_is_not() {
 }
 
 #[test]
+fn a_containment_is_no_wider_than_the_step_it_is_made_at() {
+    let caps = [0.5, 1.0, 5.0, 20.0].map(|share| {
+        let mut bench = fresh();
+        bench.windows(4, &quiet().at(share));
+        bench.window(&bad(Action::Contain, true).at(share));
+        bench.last().cap_pct
+    });
+    assert_eq!(caps, [Some(1.0), Some(1.0), Some(5.0), Some(5.0)]);
+    let mut bench = fresh();
+    bench.windows(4, &quiet().at(1.0));
+    bench.window(&bad(Action::Contain, true).at(1.0));
+    bench.command(CommandKind::Resume { cap_pct: None });
+    assert_eq!(bench.last().cap_pct, Some(5.0), "one step above what it had");
+}
+
+#[test]
 fn a_step_is_passed_when_it_is_safe_and_long_enough() {
     let safe_but_unclear = Seen { verdict: Verdict { safe: true, suspicious: true, ..Verdict::default() }, ..good() };
     let degraded = Seen { verdict: Verdict { validity: Validity::Degraded, ..good().verdict }, ..good() };
