@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::world::{self, Event, Rng};
 
 /// The folder of what is written today.
-const NEWEST: &str = "v5";
+const NEWEST: &str = "v6";
 
 const TUMBLING: WindowKind = WindowKind::Sliding { size: 30 * SECOND, slide: 30 * SECOND };
 

@@ -56,7 +56,12 @@ impl Guard for Rails {
 
     fn blind_spots(plan: &Plan, guard: &GuardPlan) -> Vec<String> {
         let has_entity = plan.sources.iter().any(|source| source.mapping.entity.is_some());
+        let by_pairs = plan.shadow.is_some() && plan.quality.is_some();
         let spots = [
+            (rail::rails(plan).is_empty() && !by_pairs).then(|| {
+                "whether a candidate may pass, which people have to say: no source tells failures, latency or losses"
+                    .to_owned()
+            }),
             (!tells_failures(plan)).then(|| "errors: no source has `status` or `error`".to_owned()),
             plan.columns.index_of(ColumnRole::Latency).is_none().then(|| "latency: no source has `latency`".to_owned()),
             (!has_entity).then(|| {

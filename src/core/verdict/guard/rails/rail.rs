@@ -17,6 +17,7 @@ use crate::summary::magnitude::steps_of_ratio;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::guard::number::{count, float, floor};
 use crate::verdict::guard::window::Pair;
+use crate::verdict::words::tells_failures;
 
 /// Quantiles whose exceedances are compared: latency, and absolute errors.
 /// Origin: choice; the usual, the slow and the slowest requests.
@@ -64,14 +65,15 @@ pub(crate) struct Thresholds {
 }
 
 /// The guardrails of a plan, with their shares of the error budget: one for failures, one for latency, one for labels.
+/// What the plan's sources cannot tell is none: of a request whose failure nobody knows nothing is shown.
 pub(crate) fn rails(plan: &Plan) -> Vec<(Rail, f64)> {
+    let mut families = Vec::new();
     let refuses = plan.sources.iter().any(|source| source.mapping.status.is_some());
-    let of_failures = if refuses {
-        vec![(Rail::Failed, 1.0 - OF_REJECTED), (Rail::Rejected, OF_REJECTED)]
-    } else {
-        vec![(Rail::Failed, 1.0)]
-    };
-    let mut families = vec![of_failures];
+    if refuses {
+        families.push(vec![(Rail::Failed, 1.0 - OF_REJECTED), (Rail::Rejected, OF_REJECTED)]);
+    } else if tells_failures(plan) {
+        families.push(vec![(Rail::Failed, 1.0)]);
+    }
     let even = |rail: fn(usize) -> Rail, n: usize| (0..n).map(|q| (rail(q), 1.0 / float(n))).collect();
     if plan.columns.index_of(ColumnRole::Latency).is_some() {
         families.push(even(Rail::Slow, SLOW.len()));

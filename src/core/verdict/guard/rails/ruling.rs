@@ -74,12 +74,20 @@ impl Rails {
             let alone = watch.record.safe(watch.terms);
             pairs.filter(|_| watch.terms.rail == Rail::Loss).map_or(alone, |pairs| f64::midpoint(alone, pairs))
         };
-        let least = self.required(watched).map(|watch| safe(&watch)).fold(f64::INFINITY, f64::min);
-        let complete = self.is_complete(watched);
+        let of_labels = self.of.iter().any(|(rail, _)| rail.is_of_labels());
+        let only_pairs = pairs.filter(|_| !of_labels);
+        let least = self.required(watched).map(|watch| safe(&watch)).chain(only_pairs).fold(f64::INFINITY, f64::min);
+        let complete = self.is_complete(watched) && least.is_finite();
         verdict.spend(SAFE, "", self.guard.beta, if complete { least.min(f64::MAX) } else { 0.0 });
         verdict.safe = complete && least >= enough;
         let open = self.required(watched).filter(|watch| safe(watch) < enough);
         verdict.waits_for.extend(open.map(|watch| watch.lacks()));
+        if only_pairs.is_some_and(|pairs| pairs < enough) {
+            verdict.waits_for.push("losses on the same requests: undecided".to_owned());
+        }
+        if self.of.is_empty() && only_pairs.is_none() {
+            verdict.waits_for.push("failures, latency or losses: nothing tells them".to_owned());
+        }
     }
 
     /// The guardrails that stand out, first the one that contributes most, of which the first few are named.

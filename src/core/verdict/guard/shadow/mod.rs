@@ -62,6 +62,7 @@ struct Watch {
     shadow: ShadowPlan,
     task: Task,
     has_scores: bool,
+    has_labels: bool,
 }
 
 /// What is known of pairs.
@@ -96,7 +97,8 @@ impl Guard for ShadowGuard {
     fn new(plan: &Plan, _: &GuardPlan) -> Self {
         let task = plan.quality.as_ref().map_or(Task::Binary, |quality| quality.task);
         let has_scores = plan.quality.as_ref().is_some_and(QualityPlan::has_scores);
-        Self(plan.shadow.map(|shadow| Watch { shadow, task, has_scores }))
+        let has_labels = plan.quality.is_some();
+        Self(plan.shadow.map(|shadow| Watch { shadow, task, has_scores, has_labels }))
     }
 
     fn words(plan: &Plan, _: &GuardPlan) -> Vec<String> {
@@ -180,8 +182,12 @@ impl Watch {
     }
 
     fn rule_losses(self, memory: &ShadowMemory, scene: Scene<'_, '_>, verdict: &mut Verdict) {
-        let (Some(known), terms) = (&memory.losses, self.terms(scene.guard)) else { return };
-        let alpha = scene.guard.alpha;
+        let Some(known) = &memory.losses else {
+            // Answers are there and labels are not yet: nothing speaks for the candidate.
+            verdict.same_requests = memory.answers.as_ref().filter(|_| self.has_labels).map(|_| 1.0);
+            return;
+        };
+        let (terms, alpha) = (self.terms(scene.guard), scene.guard.alpha);
         verdict.same_requests = Some(known.safe(terms));
         verdict.spend(SAFE, "", scene.guard.beta, known.safe(terms));
         let e = e_value(known.log_e(terms));

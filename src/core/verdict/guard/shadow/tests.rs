@@ -12,7 +12,7 @@ use crate::verdict::guard::window::{Both, Learnt};
 
 const PLAN: ShadowPlan =
     ShadowPlan { share: 1.0, wait: 0, tolerance: None, disagreement: 0.05, margin: 1.0, pending_max: 1 };
-const WATCH: Watch = Watch { shadow: PLAN, task: Task::Multiclass, has_scores: true };
+const WATCH: Watch = Watch { shadow: PLAN, task: Task::Multiclass, has_scores: true, has_labels: true };
 
 /// How often the shadow and the baseline version err, and the correlation of their errors.
 #[derive(Clone, Copy)]
@@ -182,6 +182,7 @@ fn other_answers_are_worth_a_warning_and_no_more() {
     assert_eq!(verdict.findings.iter().map(|finding| finding.action).collect::<Vec<_>>(), [Action::Warn]);
     assert!((verdict.findings[0].evidence[0].estimate - 0.15).abs() < 1e-12);
     assert!(verdict.safe);
+    assert_eq!(verdict.same_requests, Some(1.0), "no label has come yet");
 }
 
 #[test]

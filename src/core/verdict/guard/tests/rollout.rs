@@ -3,18 +3,19 @@
 use super::{judged, key, labelled, show_counts, traffic};
 use crate::metric::row::ALL_VERSIONS;
 use crate::metric::view::{ViewKey, Views};
-use crate::plan::{Action, GuardPlan};
+use crate::plan::{Action, GuardPlan, RolloutPlan};
 use crate::sim::Rng;
 use crate::summary::{Quality, Traffic};
 use crate::verdict::finding::{Validity, Verdict};
 use crate::verdict::guard::Guard;
 use crate::verdict::guard::rails::noise::LatencyHistory;
-use crate::verdict::guard::rails::rail::Rail;
+use crate::verdict::guard::rails::rail::{Rail, rails as rails_of};
 use crate::verdict::guard::rails::watch::{RailMemory, Rails};
 use crate::verdict::guard::scene::Scene;
 use crate::verdict::guard::share::Routed;
 use crate::verdict::guard::window::{Both, Shown};
 use crate::verdict::judged::VersionCounts;
+use crate::verdict::rollout::tests::plan;
 
 const SEGMENTS: usize = 16;
 
@@ -198,6 +199,35 @@ fn what_a_candidate_earned_before_does_not_excuse_it() {
     assert_eq!((severest(last), last.cleared), (Action::Rollback, false));
     let evidence = &last.findings[0].evidence[0];
     assert!(evidence.lo.is_some_and(|lo| lo > 0.02 && lo <= evidence.estimate), "above the baseline's: {evidence:?}");
+}
+
+/// A plan without labels, latency, status or error: what is shown of it is nothing.
+#[test]
+fn nobody_passes_where_nothing_is_told_of_failures_latency_or_losses() {
+    let none = rails(&rails_of(&plan("AUTO", RolloutPlan::default())), 0);
+    assert!(none.of.is_empty());
+    let mut watched = RailMemory::default();
+    let verdict = (0..100).map(|_| feed(&none, &mut watched, &window((5000, 0), (5000, 0)))).last().expect("windows");
+    assert!(!verdict.safe);
+    assert_eq!(verdict.waits_for, ["failures, latency or losses: nothing tells them"]);
+}
+
+#[test]
+fn losses_on_the_same_requests_are_asked_for_where_no_guardrail_is_of_labels() {
+    let rails = rails(&[(Rail::Failed, 1.0)], 0);
+    let mut watched = RailMemory::default();
+    (0..100).for_each(|_| drop(feed(&rails, &mut watched, &window((5000, 50), (5000, 50)))));
+    let of_pairs = |same_requests| {
+        let mut verdict = Verdict { same_requests, ..Verdict::default() };
+        judged(|judged| {
+            let scene = Scene { judged, guard: &rails.guard, model: "m", version: "v2", baseline: "v1" };
+            rails.rule(&mut watched.clone(), scene, &mut verdict);
+        });
+        (verdict.safe, verdict.waits_for)
+    };
+    assert_eq!(of_pairs(None), (true, vec![]), "no shadow");
+    assert_eq!(of_pairs(Some(1e6)), (true, vec![]));
+    assert_eq!(of_pairs(Some(1.0)), (false, vec!["losses on the same requests: undecided".to_owned()]));
 }
 
 #[test]
