@@ -192,15 +192,18 @@ impl ViewRail<'_> {
         let what = terms.rail.describe(terms.guard, asked, tally.candidate.rate(), tally.baseline.rate());
         let ratio = self.times(asked, ", ");
         let (windows, margin) = (words::windows(tally.windows), terms.rail.margin(terms.guard));
-        format!("{} ({what}{ratio}, over all {windows} so far; margin x{margin})", self.name())
+        let held_to = if asked == Hypothesis::Margin { "margin" } else { "without the margin of" };
+        format!("{} ({what}{ratio}, over all {windows} so far; {held_to} x{margin})", self.name())
     }
 
     /// Rates and losses are those of all windows so far, held against the baseline version's times the margin. Of
     /// latency and absolute errors only shares beyond a threshold can be added up over windows: their ratio stands here
-    /// until the newest window's quantile or error takes its place (`published`).
+    /// until the newest window's quantile or error takes its place (`published`). Asked whether it is worse at all, the
+    /// margin is 1.
     fn evidence(&self, scene: Scene<'_, '_>, asked: Hypothesis) -> Evidence {
         let Self { terms, record, segment, since } = *self;
-        let (tally, margin) = (record.counts(asked), terms.rail.margin(terms.guard));
+        let tally = record.counts(asked);
+        let margin = if asked == Hypothesis::Margin { terms.rail.margin(terms.guard) } else { 1.0 };
         let (candidate, baseline) = (tally.candidate.rate(), tally.baseline.rate());
         let shown = tally.ratio.value().filter(|_| tally.rare() >= RARE_MIN);
         let interval = tally.ratio.interval(record.deff(), terms.guard.alpha);
@@ -265,7 +268,7 @@ mod tests {
         assert_eq!(
             watch.describe(Hypothesis::NoMargin),
             "latency_p50 (0.5500 of its answers beyond the baseline's median, 0.5000 of the baseline's, x1.10, over \
-             all 2 windows so far; margin x1.1)"
+             all 2 windows so far; without the margin of x1.1)"
         );
         assert_eq!(
             watch.describe(Hypothesis::Margin),

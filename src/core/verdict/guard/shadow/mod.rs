@@ -76,7 +76,7 @@ pub(crate) struct ShadowMemory {
     /// Windows whose pairs do not count.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     void: BTreeSet<Micros>,
-    /// Shares that stayed alone in the newest window, if too many.
+    /// Shares that stayed alone in the newest window, if too many; all while there has been no pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     alone: Option<[f64; 2]>,
 }
@@ -120,6 +120,11 @@ impl Guard for ShadowGuard {
         let (pairs, scene) = (shown.pair.candidate.pairs, shown.scene);
         // A mirror begins within a window: requests before it are not lost.
         let begins = memory.answers.is_none() && memory.void.is_empty();
+        // Whoever has been a shadow may serve users later.
+        if begins && pairs.paired == 0 {
+            memory.alone = (pairs.unpaired > 0).then_some([1.0; 2]);
+            return;
+        }
         let baseline_alone = if begins { 0 } else { shown.pair.baseline.pairs.unpaired };
         memory.alone = watch.alone(pairs, baseline_alone);
         if memory.alone.is_some() {
@@ -158,9 +163,14 @@ impl ShadowMemory {
         let [candidate, baseline] = shares.map(|share| share * 100.0);
         verdict.validity = verdict.validity.max(Validity::Degraded);
         verdict.safe = false;
-        verdict.waits_for.push(format!(
-            "pairs: {candidate:.1} % of the candidate's requests and {baseline:.1} % of the baseline's stayed alone"
-        ));
+        // With any pair it is less.
+        verdict.waits_for.push(if candidate >= 100.0 {
+            "pairs: no request of the candidate has one: nothing is mirrored, or ids differ".to_owned()
+        } else {
+            format!(
+                "pairs: {candidate:.1} % of the candidate's requests and {baseline:.1} % of the baseline's stayed alone"
+            )
+        });
     }
 }
 

@@ -216,3 +216,16 @@ fn requests_before_the_mirror_began_are_not_lost() {
     assert!(show_answers(&mut memory, pairs, 400).safe, "it began within the first window");
     assert!(!show_answers(&mut memory, pairs, 400).safe, "it is there, and loses requests");
 }
+
+#[test]
+fn a_candidate_that_never_had_a_pair_does_not_pass() {
+    let alone = Pairs { unpaired: 600, ..Pairs::default() };
+    let mut memory = ShadowMemory::default();
+    let verdict = show_answers(&mut memory, alone, 600);
+    assert!(!verdict.safe && verdict.validity == Validity::Degraded);
+    assert_eq!(verdict.waits_for, ["pairs: no request of the candidate has one: nothing is mirrored, or ids differ"]);
+    assert!(show_answers(&mut memory, Pairs { paired: 600, compared: 600, ..Pairs::default() }, 400).safe);
+    assert!(show_answers(&mut memory, alone, 600).safe, "it was a shadow, and serves users");
+    let nothing = show_answers(&mut ShadowMemory::default(), Pairs::default(), 600);
+    assert!(nothing.waits_for.is_empty(), "it has no requests");
+}
