@@ -88,9 +88,9 @@ impl LetterSelection {
             && self.since.is_none_or(|since| letter.time >= now - since)
     }
 
-    /// Calls `take` with every letter that is asked for, and warns of records that are no letters.
-    fn each(&self, kafka: &KafkaConfig, mut take: impl FnMut(DeadLetter)) -> Result<()> {
-        let (connection, now) = (Connection::open(kafka)?, wall_clock());
+    /// Calls `take` with every letter that is asked for at a time, and warns of records that are no letters.
+    fn each(&self, kafka: &KafkaConfig, now: Micros, mut take: impl FnMut(DeadLetter)) -> Result<()> {
+        let connection = Connection::open(kafka)?;
         let others = dead_letter::read(&connection, &kafka.topics.dead_letter, |letter| {
             if self.has(&letter, now) {
                 take(letter);
@@ -120,7 +120,7 @@ struct LetterGroup {
 
 fn list(selection: &LetterSelection, out: &mut dyn Write) -> Result<()> {
     let mut kinds: BTreeMap<(String, String), LetterGroup> = BTreeMap::new();
-    selection.each(&selection.open()?.1, |letter| {
+    selection.each(&selection.open()?.1, wall_clock(), |letter| {
         let of = (letter.source.0.clone(), letter.reason.clone());
         let n = kinds.get(&of).map_or(0, |kind| kind.n) + 1;
         kinds.insert(of, LetterGroup { n, newest: letter });
@@ -137,7 +137,7 @@ fn list(selection: &LetterSelection, out: &mut dyn Write) -> Result<()> {
 
 fn show(selection: &LetterSelection, last: usize, out: &mut dyn Write) -> Result<()> {
     let mut newest = VecDeque::new();
-    selection.each(&selection.open()?.1, |letter| {
+    selection.each(&selection.open()?.1, wall_clock(), |letter| {
         newest.push_back(letter);
         if newest.len() > last {
             newest.pop_front();
@@ -182,13 +182,13 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 fn redrive(selection: &LetterSelection, yes: bool, out: &mut dyn Write) -> Result<()> {
-    let (pipeline, kafka) = selection.open()?;
+    let ((pipeline, kafka), now) = (selection.open()?, wall_clock());
     let is_whole = |letter: &DeadLetter| letter.cut_from.is_none();
     // Whatever a header says, nothing goes to other topics, such as that of commands.
     let is_input = |letter: &DeadLetter| pipeline.plan.sources.iter().any(|source| source.topic == letter.source.0);
     // What is refused again is not sent in turn: the way ends where the topic ended at first.
     let (mut ends, mut sent, mut cut, mut foreign) = (BTreeMap::new(), 0_u64, 0_u64, 0_u64);
-    selection.each(&kafka, |letter| {
+    selection.each(&kafka, now, |letter| {
         ends.insert(letter.place.0, letter.place.1);
         *match (is_input(&letter), is_whole(&letter)) {
             (false, _) => &mut foreign,
@@ -204,7 +204,7 @@ fn redrive(selection: &LetterSelection, yes: bool, out: &mut dyn Write) -> Resul
     }
     let producer = Producer::open(&Connection::open(&kafka)?)?;
     let mut failure: Option<Error> = None;
-    selection.each(&kafka, |letter| {
+    selection.each(&kafka, now, |letter| {
         let is_meant = ends.get(&letter.place.0).is_some_and(|end| letter.place.1 <= *end);
         if is_meant && is_input(&letter) && is_whole(&letter) && failure.is_none() {
             failure = letter.redrive(&producer).err();
